@@ -1,0 +1,136 @@
+# davit: one non-recursive Makefile, everything built below build/. `make help` lists the targets.
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+CC = gcc
+VERSION := 0.1.0
+
+PKGS := libprotobuf-c jansson
+PKGS_RUNTIME := libseccomp libcap libnl-3.0 libnl-route-3.0 libnftables libarchive libsodium
+PKGS_MIGRATE := libxxhash libsodium libzstd
+PKGS_AGENT := libmicrohttpd sqlite3 libsodium gnutls
+PKGS_CURL := libcurl
+PKGS_ALL := $(sort $(PKGS) $(PKGS_RUNTIME) $(PKGS_MIGRATE) $(PKGS_AGENT) $(PKGS_CURL))
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Werror
+HARDEN := -fstack-protector-strong -fPIE
+ifeq ($(SAN),1)
+  BUILD := build/san
+  OPT := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+  LDOPT := -fsanitize=address,undefined
+else
+  OPT := -O2 -g -D_FORTIFY_SOURCE=3
+  LDOPT :=
+endif
+CPPFLAGS += -D_GNU_SOURCE -DDAVIT_VERSION='"$(VERSION)"' -DDAVIT_PREFIX='"$(PREFIX)"' -I. -I$(BUILD)/gen
+CFLAGS += -std=gnu17 $(OPT) $(WARN) $(HARDEN) -MMD -MP $(shell pkg-config --cflags $(PKGS_ALL) 2>/dev/null)
+LDFLAGS += $(LDOPT) -pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
+
+# Sources by folder: a new file is found by its place.
+PROTOS := $(wildcard proto/*.proto)
+PROTO_C := $(PROTOS:%.proto=$(BUILD)/gen/%.pb-c.c)
+PROTO_H := $(PROTO_C:.c=.h)
+SRC_base := $(wildcard base/*.c)
+SRC_proto := $(wildcard proto/*.c)
+SRC_runtime := $(filter-out runtime/cli/% runtime/monitor/%,$(wildcard runtime/*.c runtime/*/*.c))
+SRC_migrate := $(filter-out migrate/mover/%,$(wildcard migrate/*.c migrate/*/*.c))
+SRC_agent := $(filter-out agent/cli/%,$(wildcard agent/*.c agent/*/*.c))
+SRC_davit-runtime := $(wildcard runtime/cli/*.c)
+SRC_davit-monitor := $(wildcard runtime/monitor/*.c)
+SRC_davit-mover := $(wildcard migrate/mover/*.c)
+SRC_davit := $(wildcard agent/cli/*.c)
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(SRC_$(1)))
+LIB := $(BUILD)/lib
+L_base := $(LIB)/libbase.a
+L_proto := $(LIB)/libproto.a
+L_runtime := $(LIB)/libruntime.a
+L_migrate := $(LIB)/libmigrate.a
+libs = $(shell pkg-config --libs $(1) 2>/dev/null)
+
+BIN := $(BUILD)/bin
+LIBEXEC := $(BUILD)/libexec
+PROGS := $(BIN)/davit-runtime $(BIN)/davit-monitor $(BIN)/davitd $(BIN)/davit $(LIBEXEC)/davit-mover
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+UNIT := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
+
+.PHONY: all deps demo check unit bench lint fmt fuzz install clean help
+.DELETE_ON_ERROR:
+.SECONDARY:
+all: $(PROGS) ## build everything into build/bin
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
+
+deps: ## install what build, tests and demo need; says what it does and why
+	@packaging/deps.sh
+
+# The set-up runs in a make of its own, since it may bring pkg-config itself.
+demo: deps ## move a live redis between two hosts, made on this machine
+	@$(MAKE) --no-print-directory -s all
+	@tests/e2e/demo.sh
+
+check: deps ## run all tests
+	@$(MAKE) --no-print-directory -s all unit
+	@DAVIT_BUILD=$(BUILD) tests/run.sh
+
+unit: $(UNIT) ## build the unit tests
+
+bench: deps ## measure against runc, crun and podman
+	@$(MAKE) --no-print-directory -s all
+	@tests/bench/run.sh
+
+lint: ## shellcheck, format, folder directions, sizes
+	@tests/lint.sh
+
+fmt: ## format all C files
+	@clang-format -i $$(git ls-files '*.c' '*.h')
+
+fuzz: ## run each fuzzer for FUZZ_SECONDS (default 20)
+	@tests/fuzz/run.sh
+
+$(BUILD)/gen/proto/%.pb-c.c $(BUILD)/gen/proto/%.pb-c.h: proto/%.proto $(PROTOS)
+	@mkdir -p $(BUILD)/gen/proto
+	protoc-c -Iproto --c_out=$(BUILD)/gen/proto $<
+$(BUILD)/gen/proto/%.pb-c.o: $(BUILD)/gen/proto/%.pb-c.c | $(PROTO_H)
+	$(CC) $(CPPFLAGS) -I$(BUILD)/gen/proto $(filter-out -W%,$(CFLAGS)) -c -o $@ $<
+$(BUILD)/obj/%.o: %.c | $(PROTO_H)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -I$(BUILD)/gen/proto $(CFLAGS) -c -o $@ $<
+
+define lib_rule
+$(LIB)/lib$(1).a: $(call obj,$(1)) $(2)
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	ar rcs $$@ $$^
+endef
+$(eval $(call lib_rule,base,))
+$(eval $(call lib_rule,proto,$(PROTO_C:.c=.o)))
+$(eval $(call lib_rule,runtime,))
+$(eval $(call lib_rule,migrate,))
+$(eval $(call lib_rule,agent,))
+
+LINK = @mkdir -p $(@D); echo "  LINK $@"; $(CC) $(LDFLAGS) -o $@
+$(BIN)/davit-runtime: $(call obj,davit-runtime) $(L_runtime) $(L_proto) $(L_base)
+	$(LINK) $^ $(call libs,$(PKGS) $(PKGS_RUNTIME)) -lpthread
+$(BIN)/davit-monitor: $(call obj,davit-monitor) $(L_base)
+	$(LINK) $^
+$(BIN)/davitd: $(LIB)/libagent.a $(L_migrate) $(L_proto) $(L_base)
+	$(LINK) -Wl,--whole-archive $(LIB)/libagent.a -Wl,--no-whole-archive $(L_migrate) $(L_proto) $(L_base) $(call libs,$(PKGS) $(PKGS_MIGRATE) $(PKGS_AGENT)) -lpthread
+$(LIBEXEC)/davit-mover: $(call obj,davit-mover) $(L_migrate) $(L_proto) $(L_base)
+	$(LINK) $^ $(call libs,$(PKGS) $(PKGS_MIGRATE) $(PKGS_CURL)) -lpthread
+$(BIN)/davit: $(call obj,davit) $(L_proto) $(L_base)
+	$(LINK) $^ $(call libs,$(PKGS) $(PKGS_CURL)) -lpthread
+# A unit test may link any library; davitd's own objects come as libagent.a without main (agent/main.c stays unreferenced).
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(LIB)/libagent.a $(L_migrate) $(L_runtime) $(L_proto) $(L_base)
+	$(LINK) $< $(LIB)/libagent.a $(L_migrate) $(L_runtime) $(L_proto) $(L_base) -lcmocka $(call libs,$(PKGS_ALL)) -lpthread
+
+install: all ## install below DESTDIR and PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/davit $(DESTDIR)$(PREFIX)/share/doc/davit
+	install -m 755 $(BIN)/davit $(BIN)/davitd $(BIN)/davit-runtime $(BIN)/davit-monitor $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(LIBEXEC)/davit-mover $(DESTDIR)$(PREFIX)/libexec/davit/
+	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/davit/
+
+clean: ## remove build/
+	rm -rf build
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
