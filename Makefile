@@ -22,7 +22,8 @@ else
   OPT := -O2 -g -D_FORTIFY_SOURCE=3
   LDOPT :=
 endif
-CPPFLAGS += -D_GNU_SOURCE -DDAVIT_VERSION='"$(VERSION)"' -DDAVIT_PREFIX='"$(PREFIX)"' -I. -I$(BUILD)/gen
+# `linux` is a macro in gnu17 and a member of the OCI spec.
+CPPFLAGS += -D_GNU_SOURCE -Ulinux -DDAVIT_VERSION='"$(VERSION)"' -DDAVIT_PREFIX='"$(PREFIX)"' -I. -I$(BUILD)/gen
 CFLAGS += -std=gnu17 $(OPT) $(WARN) $(HARDEN) -MMD -MP $(shell pkg-config --cflags $(PKGS_ALL) 2>/dev/null)
 LDFLAGS += $(LDOPT) -pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
 

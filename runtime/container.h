@@ -1,0 +1,73 @@
+/* The runtime's operations on containers: what the OCI command line and `serve` both call. OCI runtime.md tells their meaning.
+ *
+ * create: lock, validate the whole spec (runtime/validate.c) before anything is made, cgroup, namespaces and mounts by the init stages (runtime/init/), then
+ * wait at exec.fifo. start: opens exec.fifo. All errors leave nothing behind. */
+#pragma once
+#include <stdbool.h>
+#include <sys/types.h>
+#include "base/err.h"
+#include "oci.pb-c.h"
+#include "runtime/timens.h"
+#include "state.pb-c.h"
+
+struct runtime {
+	const char *root;      /* state folder, default /run/davit-runtime */
+	const char *criu;      /* path, or NULL: the first that works (runtime/criu/criu.h) */
+	const char *criu_tmp;  /* a folder on a tmpfs for CRIU's cache and images, or NULL */
+	bool systemd_cgroup;
+};
+
+struct create_options {
+	const char *bundle;	    /* absolute */
+	const char *console_socket; /* unix socket that gets the pty master, or NULL */
+	const char *pid_file;
+	const char *network_file;   /* RuntimeNetwork as written by `serve`, or NULL: as the spec says only */
+	unsigned preserve_fds;	    /* LISTEN_FDS style: 3.. kept */
+	bool no_pivot;		    /* accepted by runc; refused here: pivot_root is not optional */
+	bool no_new_keyring;
+	int stdio[3];		    /* what the process gets without a terminal; usually 0, 1, 2 */
+};
+
+/* A spec as the runtime takes it: parsed with unknown members kept, every field checked. Owned; *text (may be NULL) gets the file's bytes. */
+Davit__OciSpec *container_load_spec(const char *bundle, struct buf *text, struct err *e);
+
+int container_create(const struct runtime *rt, const char *id, const struct create_options *o, struct err *e);
+int container_start(const struct runtime *rt, const char *id, struct err *e);
+/* Owned. */
+Davit__OciState *container_state(const struct runtime *rt, const char *id, struct err *e);
+Davit__OciStateList *container_list(const struct runtime *rt, struct err *e);
+int container_kill(const struct runtime *rt, const char *id, int sig, bool all, struct err *e);
+int container_delete(const struct runtime *rt, const char *id, bool force, struct err *e);
+int container_pause(const struct runtime *rt, const char *id, struct err *e);
+int container_resume(const struct runtime *rt, const char *id, struct err *e);
+int container_pids(const struct runtime *rt, const char *id, pid_t **pids, size_t *n, struct err *e);
+
+struct exec_options {
+	const Davit__OciProcess *process; /* checked */
+	const char *console_socket, *pid_file;
+	bool detach;
+	unsigned preserve_fds;
+	int stdio[3];
+};
+/* Runs a process in all namespaces of the container (its time namespace included), under its cgroup, seccomp filter and LSM. Returns its wait status (0 when
+ * detached), or -1. */
+int container_exec(const struct runtime *rt, const char *id, const struct exec_options *o, struct err *e);
+
+struct checkpoint_options {
+	const char *image_path, *work_path;
+	bool leave_running, tcp_established, tcp_close, ext_unix_sk, shell_job, file_locks, lazy_pages;
+	const char *lsm_profile;
+	int page_server_fd; /* a connected socket to a page server, or -1 */
+};
+/* Dumps (runtime/criu/checkpoint.c). The container is paused during it; afterwards stopped, or as before if leave_running. */
+int container_checkpoint(const struct runtime *rt, const char *id, const struct checkpoint_options *o, struct err *e);
+
+struct restore_options {
+	struct create_options create; /* bundle, console, pid file, network, stdio */
+	const char *image_path, *work_path;
+	const struct timens_offsets *offsets; /* NULL: those of the images, so that both clocks stand still meanwhile */
+	bool tcp_established, tcp_close, ext_unix_sk, shell_job, file_locks, lazy_pages;
+	const char *lsm_profile;
+	bool paused; /* leave it frozen: container_resume starts it */
+};
+int container_restore(const struct runtime *rt, const char *id, const struct restore_options *o, struct err *e);

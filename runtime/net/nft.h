@@ -1,0 +1,12 @@
+/* Packet rules of the host: NAT of networks and published ports, through libnftables, one transaction a change. */
+#pragma once
+#include "base/err.h"
+#include "state.pb-c.h"
+
+/* Masquerades what leaves `net` for elsewhere. Idempotent. */
+int nft_masquerade(const Davit__CoreNetwork *net, struct err *e);
+int nft_unmasquerade(const Davit__CoreNetwork *net, struct err *e);
+/* Publishes the ports of an attachment (its address must be set). ERR_EXISTS: another container has the port. */
+int nft_publish(const Davit__NetworkAttachment *a, struct err *e);
+/* Missing ones are no error. */
+int nft_unpublish(const Davit__NetworkAttachment *a, struct err *e);
