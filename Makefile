@@ -54,10 +54,12 @@ PROGS := $(BIN)/davit-runtime $(BIN)/davit-monitor $(BIN)/davitd $(BIN)/davit $(
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 
-.PHONY: all deps demo check unit bench lint fmt fuzz install clean help
+.PHONY: all objects deps demo check unit bench lint fmt fuzz install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(PROGS) ## build everything into build/bin
+
+objects: $(foreach d,base proto runtime migrate agent davit-runtime davit-monitor davit-mover davit,$(call obj,$(d))) ## compile without linking
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
