@@ -10,27 +10,27 @@
 
 enum err_code {
 	ERR_NONE = 0,
-	ERR_INTERNAL,	      /* a defect of ours */
-	ERR_INVALID,	      /* malformed input; `field` names where */
-	ERR_NOT_FOUND,	      /* no such container, file, snapshot, … */
-	ERR_EXISTS,	      /* the name is taken */
-	ERR_STATE,	      /* not possible in the state the thing is in */
-	ERR_BUSY,	      /* another operation holds it */
-	ERR_DENIED,	      /* policy or permission */
-	ERR_UNAUTHENTICATED,  /* who are you? */
-	ERR_UNSUPPORTED,      /* this kernel, build or version cannot */
-	ERR_RANGE,	      /* a number out of its range */
-	ERR_LIMIT,	      /* larger, deeper or more than allowed */
-	ERR_RESOURCE,	      /* out of memory, disk, pids, addresses, … */
+	ERR_INTERNAL,	     /* a defect of ours */
+	ERR_INVALID,	     /* malformed input; `field` names where */
+	ERR_NOT_FOUND,	     /* no such container, file, snapshot, … */
+	ERR_EXISTS,	     /* the name is taken */
+	ERR_STATE,	     /* not possible in the state the thing is in */
+	ERR_BUSY,	     /* another operation holds it */
+	ERR_DENIED,	     /* policy or permission */
+	ERR_UNAUTHENTICATED, /* who are you? */
+	ERR_UNSUPPORTED,     /* this kernel, build or version cannot */
+	ERR_RANGE,	     /* a number out of its range */
+	ERR_LIMIT,	     /* larger, deeper or more than allowed */
+	ERR_RESOURCE,	     /* out of memory, disk, pids, addresses, … */
 	ERR_TIMEOUT,
 	ERR_CANCELLED,
-	ERR_IO,		      /* read, write, connect failed */
-	ERR_PROTOCOL,	      /* the other side broke the protocol */
-	ERR_CORRUPT,	      /* a checksum or a stored file is wrong */
-	ERR_CRIU,	      /* CRIU failed and the cause is not in our table */
-	ERR_OBSTACLE,	      /* the container holds something that cannot be checkpointed */
-	ERR_INCOMPATIBLE,     /* the target host cannot take the container */
-	ERR_IN_DOUBT,	      /* a handover's outcome is not known yet */
+	ERR_IO,		  /* read, write, connect failed */
+	ERR_PROTOCOL,	  /* the other side broke the protocol */
+	ERR_CORRUPT,	  /* a checksum or a stored file is wrong */
+	ERR_CRIU,	  /* CRIU failed and the cause is not in our table */
+	ERR_OBSTACLE,	  /* the container holds something that cannot be checkpointed */
+	ERR_INCOMPATIBLE, /* the target host cannot take the container */
+	ERR_IN_DOUBT,	  /* a handover's outcome is not known yet */
 	ERR_CODE_COUNT
 };
 

@@ -18,11 +18,11 @@ static inline void mem_freep(void *p)
 #define auto_free auto_cleanup(mem_freep)
 
 /* Returns *p and leaves NULL: the caller's scope no longer owns it. */
-#define steal_ptr(p)                       \
-	({                                 \
-		__typeof__(*(p)) v_ = *(p); \
-		*(p) = NULL;               \
-		v_;                        \
+#define steal_ptr(p)                                                                                                                                 \
+	({                                                                                                                                           \
+		__typeof__(*(p)) v_ = *(p);                                                                                                          \
+		*(p) = NULL;                                                                                                                         \
+		v_;                                                                                                                                  \
 	})
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))

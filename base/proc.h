@@ -20,8 +20,8 @@ struct proc_spawn {
 	char *const *envp;	   /* NULL: environ of the caller */
 	const struct proc_fd *fds; /* all others are closed in the child (close_range(2)); 0-2 not named are /dev/null */
 	size_t nfds;
-	bool new_session;	   /* setsid(2) */
-	bool die_with_parent;	   /* PR_SET_PDEATHSIG SIGKILL */
+	bool new_session;     /* setsid(2) */
+	bool die_with_parent; /* PR_SET_PDEATHSIG SIGKILL */
 	/* Runs in the child before exec with only async-signal-safe calls; returns 0, or -1 with errno. May be NULL. */
 	int (*child)(void *arg);
 	void *arg;

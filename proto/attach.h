@@ -10,7 +10,7 @@
 enum attach_type {
 	ATTACH_STDOUT = 'o', /* bytes */
 	ATTACH_STDERR = 'e',
-	ATTACH_EXIT = 'x',   /* i32 big-endian: exit code, 128 + signal; the last datagram */
+	ATTACH_EXIT = 'x', /* i32 big-endian: exit code, 128 + signal; the last datagram */
 	ATTACH_STDIN = 'i',
 	ATTACH_STDIN_EOF = 'z',
 	ATTACH_RESIZE = 'r', /* u16 rows, u16 columns, big-endian */

@@ -1,9 +1,9 @@
 /* One JSON codec for all messages, driven by their protobuf-c descriptors (jansson reads and writes the text).
  *
  * Names: snake_case fields are camelCase members, with the OCI spec's exceptions from one table (host_id → hostID …). 64-bit integers are
- * JSON numbers; bytes are base64; enums are their names in lower case without prefix; messages named …Entry (key, value) in a repeated field are one JSON
- * object. An absent optional field is an absent member; a field with its zero value is written if it is set. Unpaired surrogates, duplicate members,
- * numbers out of range and trailing text are errors.
+ * JSON numbers; bytes are base64; enums are their names in lower case without prefix; messages named …Entry (key, value) in a repeated field are one
+ * JSON object. An absent optional field is an absent member; a field with its zero value is written if it is set. Unpaired surrogates, duplicate
+ * members, numbers out of range and trailing text are errors.
  *
  * Unknown members: JSON_KEEP puts each into the message's unknown fields under tag JSON_UNKNOWN_TAG as `"name":value` text, so that they
  * survive every further trip, also through bytes; JSON_REFUSE makes them an error that names the member and the nearest known one.
@@ -23,7 +23,8 @@ struct json_limits {
 extern const struct json_limits json_limits_default; /* 4 MiB, 64, 200,000 */
 
 /* Owned message (pb_freep), or NULL. lim NULL: the default. */
-void *json_parse(const ProtobufCMessageDescriptor *d, const char *text, size_t n, enum json_unknown unknown, const struct json_limits *lim, struct err *e);
+void *json_parse(const ProtobufCMessageDescriptor *d, const char *text, size_t n, enum json_unknown unknown, const struct json_limits *lim,
+		 struct err *e);
 /* Appends m as JSON: on one line, or indented by two spaces with a newline at its end. */
 int json_print(const ProtobufCMessage *m, bool pretty, struct buf *out, struct err *e);
 /* The JSON member name of a field. out has 64 bytes. */

@@ -1,7 +1,7 @@
 /* The runtime's operations on containers: what the OCI command line and `serve` both call. OCI runtime.md tells their meaning.
  *
- * create: lock, validate the whole spec (runtime/validate.c) before anything is made, cgroup, namespaces and mounts by the init stages (runtime/init/), then
- * wait at exec.fifo. start: opens exec.fifo. All errors leave nothing behind. */
+ * create: lock, validate the whole spec (runtime/validate.c) before anything is made, cgroup, namespaces and mounts by the init stages
+ * (runtime/init/), then wait at exec.fifo. start: opens exec.fifo. All errors leave nothing behind. */
 #pragma once
 #include <stdbool.h>
 #include <sys/types.h>
@@ -11,9 +11,9 @@
 #include "state.pb-c.h"
 
 struct runtime {
-	const char *root;      /* state folder, default /run/davit-runtime */
-	const char *criu;      /* path, or NULL: the first that works (runtime/criu/criu.h) */
-	const char *criu_tmp;  /* a folder on a tmpfs for CRIU's cache and images, or NULL */
+	const char *root;     /* state folder, default /run/davit-runtime */
+	const char *criu;     /* path, or NULL: the first that works (runtime/criu/criu.h) */
+	const char *criu_tmp; /* a folder on a tmpfs for CRIU's cache and images, or NULL */
 	bool systemd_cgroup;
 };
 
@@ -21,11 +21,11 @@ struct create_options {
 	const char *bundle;	    /* absolute */
 	const char *console_socket; /* unix socket that gets the pty master, or NULL */
 	const char *pid_file;
-	const char *network_file;   /* RuntimeNetwork as written by `serve`, or NULL: as the spec says only */
-	unsigned preserve_fds;	    /* LISTEN_FDS style: 3.. kept */
-	bool no_pivot;		    /* accepted by runc; refused here: pivot_root is not optional */
+	const char *network_file; /* RuntimeNetwork as written by `serve`, or NULL: as the spec says only */
+	unsigned preserve_fds;	  /* LISTEN_FDS style: 3.. kept */
+	bool no_pivot;		  /* accepted by runc; refused here: pivot_root is not optional */
 	bool no_new_keyring;
-	int stdio[3];		    /* what the process gets without a terminal; usually 0, 1, 2 */
+	int stdio[3]; /* what the process gets without a terminal; usually 0, 1, 2 */
 };
 
 /* A spec as the runtime takes it: parsed with unknown members kept, every field checked. Owned; *text (may be NULL) gets the file's bytes. */
@@ -49,8 +49,8 @@ struct exec_options {
 	unsigned preserve_fds;
 	int stdio[3];
 };
-/* Runs a process in all namespaces of the container (its time namespace included), under its cgroup, seccomp filter and LSM. Returns its wait status (0 when
- * detached), or -1. */
+/* Runs a process in all namespaces of the container (its time namespace included), under its cgroup, seccomp filter and LSM. Returns its wait status
+ * (0 when detached), or -1. */
 int container_exec(const struct runtime *rt, const char *id, const struct exec_options *o, struct err *e);
 
 struct checkpoint_options {

@@ -16,8 +16,8 @@ int cgroup_host_version(struct err *e);
 struct strv;
 int cgroup_host_controllers(struct strv *out, struct err *e);
 
-/* Makes the folders of `path` (OCI cgroupsPath: absolute = below each hierarchy's root, relative or NULL = below the caller's own cgroup; NULL: "davit/ID") and
- * sets the resources (may be NULL). ERR_EXISTS: a cgroup with processes is there. What was made is removed again on failure. */
+/* Makes the folders of `path` (OCI cgroupsPath: absolute = below each hierarchy's root, relative or NULL = below the caller's own cgroup; NULL:
+ * "davit/ID") and sets the resources (may be NULL). ERR_EXISTS: a cgroup with processes is there. What was made is removed again on failure. */
 int cgroup_create(const char *path, const char *id, const Davit__OciResources *r, struct cgroup **out, struct err *e);
 /* The cgroup that a state tells of. */
 int cgroup_open(const Davit__RuntimeState *s, struct cgroup **out, struct err *e);

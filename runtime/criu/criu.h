@@ -7,12 +7,13 @@
 #include "base/err.h"
 #include "criu.pb-c.h"
 
-/* The criu to use: `configured`, else /usr/lib/davit/criu/sbin/criu, PREFIX/lib/davit/criu/sbin/criu, then criu in PATH, the first that passes its own check (the result is cached
- * for this boot in cache_dir, NULL: not). Owned path, or NULL (ERR_UNSUPPORTED with every candidate's reason). */
+/* The criu to use: `configured`, else /usr/lib/davit/criu/sbin/criu, PREFIX/lib/davit/criu/sbin/criu, then criu in PATH, the first that passes its
+ * own check (the result is cached for this boot in cache_dir, NULL: not). Owned path, or NULL (ERR_UNSUPPORTED with every candidate's reason). */
 char *criu_find(const char *configured, const char *cache_dir, struct err *e);
 /* "4.2.1" as a number 40201. */
 int criu_version(const char *criu, struct err *e);
-/* CRIU's `cpuinfo dump` image of this host, into an owned buffer; and `cpuinfo check` of another host's against this one: 0 fits, -1 ERR_INCOMPATIBLE. */
+/* CRIU's `cpuinfo dump` image of this host, into an owned buffer; and `cpuinfo check` of another host's against this one: 0 fits, -1
+ * ERR_INCOMPATIBLE. */
 struct buf;
 int criu_cpuinfo(const char *criu, struct buf *out, struct err *e);
 int criu_cpuinfo_check(const char *criu, const void *image, size_t n, struct err *e);
@@ -27,11 +28,11 @@ struct criu_call {
 	const Criu__CriuReq *req; /* with opts; images_dir_fd and other fds are numbers of the caller: they are passed on */
 	const int *fds;		  /* further fds that req names */
 	size_t nfds;
-	int timens_fd;		  /* enter this time namespace first, or -1 */
-	const char *tmp_dir;	  /* bind mounted over /run for the criu.kdat cache in a private mount namespace, or NULL */
-	const char *log_path;	  /* in the work folder, for the error lines */
+	int timens_fd;	      /* enter this time namespace first, or -1 */
+	const char *tmp_dir;  /* bind mounted over /run for the criu.kdat cache in a private mount namespace, or NULL */
+	const char *log_path; /* in the work folder, for the error lines */
 	const struct criu_callbacks *cb;
-	int cancel_fd;		  /* readable: CRIU is ended, or -1 */
+	int cancel_fd; /* readable: CRIU is ended, or -1 */
 };
 /* Owned response, or NULL with the cause. */
 Criu__CriuResp *criu_run(const struct criu_call *c, struct err *e);

@@ -34,7 +34,8 @@ int layer_import(const char *layer_dir, int fd, const struct layer_limits *lim, 
 int layer_export_flat(int dirfd, int fd, const char *const *skip, uint64_t *bytes, struct err *e);
 int layer_import_flat(int dirfd, int fd, const struct layer_limits *lim, uint64_t *bytes, struct err *e);
 
-/* Images: <images_dir>/NAME/{rootfs/,image.pb}. Import unpacks a tar (plain, gzip or zstd) in a jail next to its place, hashes it, fsyncs and renames. */
+/* Images: <images_dir>/NAME/{rootfs/,image.pb}. Import unpacks a tar (plain, gzip or zstd) in a jail next to its place, hashes it, fsyncs and
+ * renames. */
 int image_import(const char *images_dir, const char *name, int fd, const struct layer_limits *lim, Davit__ImageInfo **out, struct err *e);
 /* Owned; NULL with ERR_NOT_FOUND. Free with davit__image_info__free_unpacked. */
 Davit__ImageInfo *image_get(const char *images_dir, const char *name, struct err *e);

@@ -36,7 +36,8 @@ static void fill_arp(struct arp_frame *f, const uint8_t mac[6], const struct in_
 	memset(f->eth.ether_dhost, 0xff, 6);
 	memcpy(f->eth.ether_shost, mac, 6);
 	f->eth.ether_type = htons(ETHERTYPE_ARP);
-	f->arp.ea_hdr = (struct arphdr){ .ar_hrd = htons(ARPHRD_ETHER), .ar_pro = htons(ETHERTYPE_IP), .ar_hln = 6, .ar_pln = 4, .ar_op = htons(ARPOP_REQUEST) };
+	f->arp.ea_hdr =
+	    (struct arphdr){ .ar_hrd = htons(ARPHRD_ETHER), .ar_pro = htons(ETHERTYPE_IP), .ar_hln = 6, .ar_pln = 4, .ar_op = htons(ARPOP_REQUEST) };
 	memcpy(f->arp.arp_sha, mac, 6);
 	memcpy(f->arp.arp_spa, ip, 4);
 	memset(f->arp.arp_tha, 0, 6);
@@ -105,13 +106,15 @@ static int announce_one(int sock, const Davit__NetworkAttachment *a, struct err 
 	char plain[INET6_ADDRSTRLEN];
 	struct in_addr v4;
 	struct in6_addr v6;
-	if (a->address && snprintf(plain, sizeof(plain), "%.*s", (int)strcspn(a->address, "/"), a->address) > 0 && inet_pton(AF_INET, plain, &v4) == 1) {
+	if (a->address && snprintf(plain, sizeof(plain), "%.*s", (int)strcspn(a->address, "/"), a->address) > 0 &&
+	    inet_pton(AF_INET, plain, &v4) == 1) {
 		struct arp_frame f = { 0 };
 		fill_arp(&f, mac, &v4);
 		if (send_frame(sock, ifindex, &f, sizeof(f), interface, e) < 0)
 			return -1;
 	}
-	if (a->address6 && snprintf(plain, sizeof(plain), "%.*s", (int)strcspn(a->address6, "/"), a->address6) > 0 && inet_pton(AF_INET6, plain, &v6) == 1) {
+	if (a->address6 && snprintf(plain, sizeof(plain), "%.*s", (int)strcspn(a->address6, "/"), a->address6) > 0 &&
+	    inet_pton(AF_INET6, plain, &v6) == 1) {
 		struct na_frame f = { 0 };
 		fill_na(&f, mac, &v6);
 		if (send_frame(sock, ifindex, &f, sizeof(f), interface, e) < 0)

@@ -50,8 +50,8 @@ static int enable_forwarding(const Davit__CoreNetwork *net, struct err *e)
 	auto_free char *local = mem_printf(e, "/proc/sys/net/ipv4/conf/%s/route_localnet", net->bridge);
 	if (!local)
 		return -1;
-	if (net->gateway && (file_write_pseudo(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", "1", e) < 0 ||
-			     file_write_pseudo(AT_FDCWD, local, "1", e) < 0))
+	if (net->gateway &&
+	    (file_write_pseudo(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", "1", e) < 0 || file_write_pseudo(AT_FDCWD, local, "1", e) < 0))
 		return -1;
 	if (net->gateway6 && file_write_pseudo(AT_FDCWD, "/proc/sys/net/ipv6/conf/all/forwarding", "1", e) < 0)
 		return -1;
@@ -91,8 +91,7 @@ int net_bridge_ensure(const Davit__CoreNetwork *net, struct err *e)
 		return err_set(e, ERR_EXISTS, 0, "network %s: interface %s is there and is no bridge", net->name, net->bridge);
 	if (give_address(sk, bridge, net->gateway, net->subnet, "gateway", e) < 0 ||
 	    give_address(sk, bridge, net->gateway6, net->subnet6, "gateway6", e) < 0 || nl_set_up(sk, bridge, e) < 0 ||
-	    (net->uplink && take_uplink(sk, bridge, net->uplink, e) < 0) || enable_forwarding(net, e) < 0 ||
-	    (net->nat && nft_masquerade(net, e) < 0))
+	    (net->uplink && take_uplink(sk, bridge, net->uplink, e) < 0) || enable_forwarding(net, e) < 0 || (net->nat && nft_masquerade(net, e) < 0))
 		return err_prefix(e, "network %s", net->name);
 	return 0;
 }
@@ -118,7 +117,8 @@ static int has_containers(struct nl_sock *sk, struct rtnl_link *bridge, const ch
 	if (rc < 0)
 		return nl_fail(e, rc, "list network interfaces");
 	struct port_search s = { .master = rtnl_link_get_ifindex(bridge), .uplink = uplink };
-	nl_cache_foreach(cache, find_port, &s);
+	nl_cache_foreach (cache, find_port, &s)
+		;
 	nl_cache_free(cache);
 	return s.found;
 }

@@ -36,34 +36,33 @@ static int run(const struct buf *script, struct err *e)
 	return rc ? -1 : 0;
 }
 
-static const char *const base_rules =
-	"add table %1$s davit\n"
-	"add set %1$s davit nat { type %2$s; flags interval; }\n"
-	"add map %1$s davit tcp_any { type inet_service : %2$s . inet_service; }\n"
-	"add map %1$s davit udp_any { type inet_service : %2$s . inet_service; }\n"
-	"add map %1$s davit tcp_at { type %2$s . inet_service : %2$s . inet_service; }\n"
-	"add map %1$s davit udp_at { type %2$s . inet_service : %2$s . inet_service; }\n"
-	"add chain %1$s davit guard { type filter hook prerouting priority raw; }\n"
-	"add chain %1$s davit publish\n"
-	"add chain %1$s davit pre { type nat hook prerouting priority dstnat; }\n"
-	"add chain %1$s davit out { type nat hook output priority -100; }\n"
-	"add chain %1$s davit post { type nat hook postrouting priority srcnat; }\n"
-	"flush chain %1$s davit guard\n"
-	"flush chain %1$s davit publish\n"
-	"flush chain %1$s davit pre\n"
-	"flush chain %1$s davit out\n"
-	"flush chain %1$s davit post\n"
-	"add rule %1$s davit guard iifname != \"lo\" %1$s daddr %3$s drop\n"
-	"add rule %1$s davit publish dnat %1$s addr . port to %1$s daddr . tcp dport map @tcp_at\n"
-	"add rule %1$s davit publish dnat %1$s addr . port to %1$s daddr . udp dport map @udp_at\n"
-	"add rule %1$s davit publish dnat %1$s addr . port to tcp dport map @tcp_any\n"
-	"add rule %1$s davit publish dnat %1$s addr . port to udp dport map @udp_any\n"
-	"add rule %1$s davit pre fib daddr type local jump publish\n"
-	"add rule %1$s davit out fib daddr type local jump publish\n"
-	"add rule %1$s davit post %1$s saddr @nat %1$s daddr != @nat masquerade\n"
-	"add rule %1$s davit post %1$s saddr %3$s oifname != \"lo\" masquerade\n"
-	/* A container that reaches another of its network by a published port: answers must come back through here. */
-	"add rule %1$s davit post ct status dnat %1$s saddr @nat %1$s daddr @nat masquerade\n";
+static const char *const base_rules = "add table %1$s davit\n"
+				      "add set %1$s davit nat { type %2$s; flags interval; }\n"
+				      "add map %1$s davit tcp_any { type inet_service : %2$s . inet_service; }\n"
+				      "add map %1$s davit udp_any { type inet_service : %2$s . inet_service; }\n"
+				      "add map %1$s davit tcp_at { type %2$s . inet_service : %2$s . inet_service; }\n"
+				      "add map %1$s davit udp_at { type %2$s . inet_service : %2$s . inet_service; }\n"
+				      "add chain %1$s davit guard { type filter hook prerouting priority raw; }\n"
+				      "add chain %1$s davit publish\n"
+				      "add chain %1$s davit pre { type nat hook prerouting priority dstnat; }\n"
+				      "add chain %1$s davit out { type nat hook output priority -100; }\n"
+				      "add chain %1$s davit post { type nat hook postrouting priority srcnat; }\n"
+				      "flush chain %1$s davit guard\n"
+				      "flush chain %1$s davit publish\n"
+				      "flush chain %1$s davit pre\n"
+				      "flush chain %1$s davit out\n"
+				      "flush chain %1$s davit post\n"
+				      "add rule %1$s davit guard iifname != \"lo\" %1$s daddr %3$s drop\n"
+				      "add rule %1$s davit publish dnat %1$s addr . port to %1$s daddr . tcp dport map @tcp_at\n"
+				      "add rule %1$s davit publish dnat %1$s addr . port to %1$s daddr . udp dport map @udp_at\n"
+				      "add rule %1$s davit publish dnat %1$s addr . port to tcp dport map @tcp_any\n"
+				      "add rule %1$s davit publish dnat %1$s addr . port to udp dport map @udp_any\n"
+				      "add rule %1$s davit pre fib daddr type local jump publish\n"
+				      "add rule %1$s davit out fib daddr type local jump publish\n"
+				      "add rule %1$s davit post %1$s saddr @nat %1$s daddr != @nat masquerade\n"
+				      "add rule %1$s davit post %1$s saddr %3$s oifname != \"lo\" masquerade\n"
+				      /* A container that reaches another of its network by a published port: answers must come back through here. */
+				      "add rule %1$s davit post ct status dnat %1$s saddr @nat %1$s daddr @nat masquerade\n";
 
 static int base(struct buf *b, const struct family *f, struct err *e)
 {
@@ -80,8 +79,8 @@ static int nat_element(const Davit__CoreNetwork *net, const char *verb, struct e
 		if (!subnets[i])
 			continue;
 		auto_buf struct buf b = { 0 };
-		if (base(&b, &families[i], e) < 0 ||
-		    buf_printf(&b, e, "%s element %s davit nat { %s }\n", verb, families[i].name, subnets[i]) < 0 || run(&b, e) < 0)
+		if (base(&b, &families[i], e) < 0 || buf_printf(&b, e, "%s element %s davit nat { %s }\n", verb, families[i].name, subnets[i]) < 0 ||
+		    run(&b, e) < 0)
 			return err_prefix(e, "NAT of network %s", net->name);
 	}
 	return 0;

@@ -36,10 +36,9 @@ int nl_fail(struct err *e, int rc, const char *fmt, ...)
 		int nle;
 		enum err_code code;
 	} map[] = {
-		{ NLE_EXIST, ERR_EXISTS },	   { NLE_OBJ_NOTFOUND, ERR_NOT_FOUND }, { NLE_NODEV, ERR_NOT_FOUND },
-		{ NLE_PERM, ERR_DENIED },	   { NLE_NOACCESS, ERR_DENIED },	     { NLE_NOMEM, ERR_RESOURCE },
-		{ NLE_BUSY, ERR_BUSY },		   { NLE_OPNOTSUPP, ERR_UNSUPPORTED },  { NLE_RANGE, ERR_RANGE },
-		{ NLE_NOADDR, ERR_INVALID },
+		{ NLE_EXIST, ERR_EXISTS },    { NLE_OBJ_NOTFOUND, ERR_NOT_FOUND }, { NLE_NODEV, ERR_NOT_FOUND }, { NLE_PERM, ERR_DENIED },
+		{ NLE_NOACCESS, ERR_DENIED }, { NLE_NOMEM, ERR_RESOURCE },	   { NLE_BUSY, ERR_BUSY },	 { NLE_OPNOTSUPP, ERR_UNSUPPORTED },
+		{ NLE_RANGE, ERR_RANGE },     { NLE_NOADDR, ERR_INVALID },
 	};
 	enum err_code code = ERR_INTERNAL;
 	for (size_t i = 0; i < ARRAY_LEN(map); i++)

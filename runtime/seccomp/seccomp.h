@@ -9,15 +9,17 @@
 #include "oci.pb-c.h"
 
 struct seccomp_filter {
-	struct buf bpf;	   /* struct sock_filter[] */
-	unsigned flags;	   /* SECCOMP_FILTER_FLAG_* */
-	bool notifies;	   /* has SCMP_ACT_NOTIFY: loading gives a listener fd */
+	struct buf bpf; /* struct sock_filter[] */
+	unsigned flags; /* SECCOMP_FILTER_FLAG_* */
+	bool notifies;	/* has SCMP_ACT_NOTIFY: loading gives a listener fd */
 };
 void seccomp_filter_free(struct seccomp_filter *f);
 
-/* Every wrong action, name of an architecture, operator, flag or errno is ERR_INVALID with its field; unknown system calls are skipped, as the spec demands. */
+/* Every wrong action, name of an architecture, operator, flag or errno is ERR_INVALID with its field; unknown system calls are skipped, as the spec
+ * demands. */
 int seccomp_compile(const Davit__OciSeccomp *s, struct seccomp_filter *out, struct err *e);
-/* Loads into the calling thread; needs no_new_privs or CAP_SYS_ADMIN. Async-signal-safe. Returns 0, or a listener fd if it notifies, or -1 with errno. */
+/* Loads into the calling thread; needs no_new_privs or CAP_SYS_ADMIN. Async-signal-safe. Returns 0, or a listener fd if it notifies, or -1 with
+ * errno. */
 int seccomp_load(const struct seccomp_filter *f);
 /* The default profile for a container that holds these capabilities (names; calls that a capability is for are allowed with it).
  * Unknown new calls: ENOSYS; known denied ones: EPERM. Owned. */

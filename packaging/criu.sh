@@ -1,0 +1,84 @@
+#!/bin/bash
+# Makes sure that this host has a CRIU that works on the running kernel.
+#
+# The distribution's is taken where it passes its own check. Where it does not (Debian 12's 3.17.1 stops at "Unexpected rt vDSO area bounds" on
+# kernels since 6.13), the source package of a newer Debian release is fetched and verified by apt in a private apt state, so that the
+# system's own package lists stay as they are, and built into $PREFIX.
+set -eu
+PREFIX=${DAVIT_CRIU_PREFIX:-/usr/lib/davit/criu}
+SUITES=${DAVIT_CRIU_SUITES:-testing unstable}
+BUILD_PACKAGES="build-essential pkg-config libnet1-dev libbsd-dev libgnutls28-dev libnftables-dev uuid-dev libnl-3-dev libnl-route-3-dev libcap-dev
+	libprotobuf-dev libprotobuf-c-dev protobuf-compiler protobuf-c-compiler python3-minimal"
+
+say() { printf 'criu: %s\n' "$*"; }
+
+works() { # PATH: passes its own check here
+	[ -x "$1" ] && "$1" check >/dev/null 2>&1
+}
+
+find_working() {
+	local candidate
+	for candidate in "$PREFIX/sbin/criu" "$(command -v criu || true)"; do
+		if [ -n "$candidate" ] && works "$candidate"; then
+			say "$candidate ($("$candidate" --version | sed -n 's/^Version: //p')) works on $(uname -r)"
+			return 0
+		fi
+	done
+	return 1
+}
+
+mirror() { # the archive this system is set up with: nothing is named here
+	# shellcheck disable=SC2016 # apt expands these
+	apt-get indextargets --format '$(CREATED_BY) $(RELEASE) $(SITE)' | awk '$1 == "Packages" && $3 ~ /\/debian$/ { print $3; exit }'
+}
+
+private_apt() { # DIR: an apt state of its own
+	local dir=$1 site suite
+	site=$(mirror)
+	[ -n "$site" ] || { say "no Debian archive in this system's apt sources: install a criu that passes 'criu check' by hand"; exit 1; }
+	mkdir -p "$dir"/{lists/partial,archives/partial}
+	: >"$dir/status"
+	for suite in $SUITES; do
+		echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site $suite main"
+	done >"$dir/sources.list"
+	cat >"$dir/apt.conf" <<-CONF
+		Dir::State "$dir";
+		Dir::State::status "$dir/status";
+		Dir::Cache "$dir";
+		Dir::Etc::sourcelist "$dir/sources.list";
+		Dir::Etc::sourceparts "-";
+		Dir::Etc::preferencesparts "-";
+		APT::Sandbox::User "root";
+	CONF
+}
+
+build() {
+	local dir
+	dir=$(mktemp -d)
+	# shellcheck disable=SC2064
+	trap "rm -rf '$dir'" EXIT
+	say "building a newer one into $PREFIX, since the installed one fails its check on $(uname -r)"
+	# shellcheck disable=SC2086
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $BUILD_PACKAGES >"$dir/install.log" 2>&1 ||
+		{ tail -5 "$dir/install.log"; exit 1; }
+	private_apt "$dir/apt"
+	(
+		cd "$dir"
+		export APT_CONFIG="$dir/apt/apt.conf"
+		apt-get update -qq
+		apt-get source -qq --download-only criu
+		mkdir source
+		tar -C source --strip-components=1 -xf criu_*.orig.tar.*
+	) >"$dir/fetch.log" 2>&1 || { tail -5 "$dir/fetch.log"; exit 1; }
+	make -C "$dir/source" -j"$(nproc)" PREFIX="$PREFIX" criu >"$dir/make.log" 2>&1 || { tail -20 "$dir/make.log"; exit 1; }
+	install -D -m 755 "$dir/source/criu/criu" "$PREFIX/sbin/criu.new"
+	mv "$PREFIX/sbin/criu.new" "$PREFIX/sbin/criu"
+}
+
+find_working && exit 0
+if [ -z "$(command -v criu || true)" ]; then
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends criu >/dev/null 2>&1 || true
+	find_working && exit 0
+fi
+build
+find_working || { say "the criu built for this host fails its own check:"; "$PREFIX/sbin/criu" check || true; exit 1; }

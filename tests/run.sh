@@ -1,0 +1,64 @@
+#!/bin/bash
+# Runs all tests: unit tests (cmocka), whole things (bats), fuzzers for a few seconds, the sanitizer build's unit tests. Every test is one TAP
+# line; the last line of the output counts them. `tests/run.sh FILE…` runs only these.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+export DAVIT_BUILD=${DAVIT_BUILD:-$PWD/build}
+case $DAVIT_BUILD in /*) ;; *) DAVIT_BUILD=$PWD/$DAVIT_BUILD ;; esac
+LOGS=$DAVIT_BUILD/test-logs
+mkdir -p "$LOGS"
+passed=0 failed=0 skipped=0
+failures=()
+
+count() { # NAME LOG STATUS SECONDS: adds the TAP lines of a log; a run that ends badly without a failed line is a failure itself
+	local ok not skip
+	skip=$(grep -ciE '^ok .*# skip' "$2")
+	ok=$(($(grep -cE '^ok ' "$2") - skip))
+	not=$(grep -cE '^not ok ' "$2")
+	if [ "$3" != 0 ] && [ "$not" = 0 ]; then
+		not=1
+		echo "$1 ended with status $3"
+	elif [ $((ok + not + skip)) = 0 ]; then
+		not=1
+		echo "$1 ran no test"
+	fi
+	passed=$((passed + ok)) failed=$((failed + not)) skipped=$((skipped + skip))
+	printf '%-40s %4d passed %3d failed %3d skipped  %4ds\n' "$1" "$ok" "$not" "$skip" "$4"
+	grep -iE '^ok .*# skip' "$2" | sed -E 's/^ok [0-9]* */  skipped: /'
+	if [ "$not" != 0 ]; then
+		failures+=("$1")
+		grep -vE '^ok |^[0-9]+\.\.[0-9]+$|^TAP version' "$2" | tail -60 | sed 's/^/  | /'
+	fi
+}
+
+run_one() { # NAME COMMAND…
+	local name=$1 log=$LOGS/${1//\//_}.log start=$SECONDS status
+	shift
+	"$@" >"$log" 2>&1 </dev/null
+	status=$?
+	count "$name" "$log" "$status" $((SECONDS - start))
+}
+
+run_file() {
+	case $1 in
+	*.bats) run_one "${1#tests/}" bats --tap "$1" ;;
+	*.sh) run_one "${1#tests/}" "$1" ;;
+	*) CMOCKA_MESSAGE_OUTPUT=TAP run_one "unit/${1##*/}" "$1" ;;
+	esac
+}
+
+files=("$@")
+if [ ${#files[@]} = 0 ]; then
+	shopt -s nullglob
+	for src in tests/unit/test_*.c; do
+		src=${src##*/}
+		files+=("$DAVIT_BUILD/tests/${src%.c}")
+	done
+	files+=(tests/integration/*.bats tests/e2e/*.bats tests/fault/*.bats tests/fuzz/*.bats tests/vm/*.bats)
+fi
+for f in "${files[@]}"; do
+	run_file "$f"
+done
+[ ${#failures[@]} = 0 ] || printf 'failed: %s\n' "${failures[@]}"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ] && [ "$passed" != 0 ]
