@@ -54,7 +54,10 @@ PROGS := $(BIN)/davit-runtime $(BIN)/davit-monitor $(BIN)/davitd $(BIN)/davit $(
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 
-.PHONY: all objects deps demo check unit bench lint fmt fuzz install clean help
+ifeq ($(VERBOSE),)
+.SILENT:
+endif
+.PHONY: all objects deps demo check unit tools bench lint fmt fuzz install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(PROGS) ## build everything into build/bin
@@ -68,19 +71,20 @@ deps: ## install what build, tests and demo need; says what it does and why
 	@packaging/deps.sh
 
 # The set-up runs in a make of its own, since it may bring pkg-config itself.
-demo: deps ## move a live redis between two hosts, made on this machine
-	@$(MAKE) --no-print-directory -s all
-	@tests/e2e/demo.sh
+demo: ## move a live redis between two hosts, made on this machine
+	@packaging/deps.sh demo
+	@$(MAKE) --no-print-directory -s -j2 all tools
+	@DAVIT_BUILD=$(abspath $(BUILD)) tests/e2e/demo.sh
 
 check: deps ## run all tests
-	@$(MAKE) --no-print-directory -s all unit
-	@DAVIT_BUILD=$(BUILD) tests/run.sh
+	@$(MAKE) --no-print-directory -s -j2 all unit tools
+	@DAVIT_BUILD=$(abspath $(BUILD)) tests/run.sh
 
 unit: $(UNIT) ## build the unit tests
 
 bench: deps ## measure against runc, crun and podman
-	@$(MAKE) --no-print-directory -s all
-	@tests/bench/run.sh
+	@$(MAKE) --no-print-directory -s -j2 all tools
+	@DAVIT_BUILD=$(abspath $(BUILD)) tests/bench/run.sh
 
 lint: ## shellcheck, format, folder directions, sizes
 	@tests/lint.sh
@@ -126,6 +130,13 @@ $(BIN)/davit: $(call obj,davit) $(L_proto) $(L_base)
 # A unit test may link any library; davitd's own objects come as libagent.a without main (agent/main.c stays unreferenced).
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(LIB)/libagent.a $(L_migrate) $(L_runtime) $(L_proto) $(L_base)
 	$(LINK) $< $(LIB)/libagent.a $(L_migrate) $(L_runtime) $(L_proto) $(L_base) -lcmocka $(call libs,$(PKGS_ALL)) -lpthread
+
+# Small programs that tests put into containers: static, so that an image needs nothing else.
+TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
+tools: $(TOOLS) ## build the programs that run inside the tests' containers
+$(BUILD)/tools/%: tests/tools/%.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -std=gnu17 -O2 $(WARN) -static -o $@ $< -lpthread
 
 install: all ## install below DESTDIR and PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/davit $(DESTDIR)$(PREFIX)/share/doc/davit

@@ -1,0 +1,137 @@
+# Two hosts on one machine, for demo, tests and benchmarks; source it, then: hosts_up DIR, host_start a, host_start b, …, hosts_down.
+#
+# Three network namespaces: two hosts and the switch between them, where clients live too. Each host has eth0 (10.90.0.1, .2: the agents
+# talk here) and eth1, which the container network "lan" takes as its uplink (10.91.0.0/24; the switch is 10.91.0.254). Each runs its own
+# davitd with own folders, cgroup parent and id ranges, mutual TLS from a CA made on the spot. Host b lives in a time namespace whose
+# monotonic and boottime clocks are days off. nsenter instead of `ip netns exec`, which would hide /sys/fs/cgroup.
+# shellcheck shell=bash
+
+HOSTS_MONOTONIC_B=${HOSTS_MONOTONIC_B:-500000}
+HOSTS_BOOTTIME_B=${HOSTS_BOOTTIME_B:-1000000}
+HOSTS_DIR=
+HOSTS_TAG=
+
+host_address() { case $1 in a) echo 10.90.0.1 ;; b) echo 10.90.0.2 ;; switch) echo 10.90.0.254 ;; esac; }
+# Runs a command in the network of a host or of the switch.
+in_host() {
+	local h=$1
+	shift
+	nsenter "--net=/run/netns/dv$HOSTS_TAG-$h" -- "$@"
+}
+
+_link() { # HOST INTERFACE SWITCH_PORT BRIDGE
+	ip -n "dv$HOSTS_TAG-$1" link add "$2" type veth peer name "$3" netns "dv$HOSTS_TAG-switch"
+	ip -n "dv$HOSTS_TAG-$1" link set "$2" up
+	ip -n "dv$HOSTS_TAG-switch" link set "$3" master "$4" up
+}
+
+_cert() { # NAME ROLE SUBJECT_ALT_NAME
+	local d=$HOSTS_DIR/tls
+	openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$d/$1.key" -subj "/O=davit/OU=$2/CN=$1" -out "$d/$1.csr" 2>/dev/null
+	openssl x509 -req -in "$d/$1.csr" -CA "$d/ca.crt" -CAkey "$d/ca.key" -CAcreateserial -days 7 -extfile <(echo "subjectAltName=$3") \
+		-out "$d/$1.crt" 2>/dev/null
+}
+
+hosts_certificates() { # DIR/tls: a CA, a certificate for each host (role peer) and one for an operator
+	mkdir -p "$HOSTS_DIR/tls"
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$HOSTS_DIR/tls/ca.key" -out "$HOSTS_DIR/tls/ca.crt" \
+		-subj "/O=davit/CN=demo CA" -days 7 2>/dev/null
+	_cert host-a peer "DNS:host-a,IP:10.90.0.1"
+	_cert host-b peer "DNS:host-b,IP:10.90.0.2"
+	_cert operator operator "DNS:operator"
+	_cert reader reader "DNS:reader"
+}
+
+_config() { # HOST PEER IDS_START
+	jq -n --arg h "host-$1" --arg p "host-$2" --arg dir "$HOSTS_DIR/$1" --arg tls "$HOSTS_DIR/tls" --arg addr "$(host_address "$1")" \
+		--arg paddr "$(host_address "$2")" --arg cg "/davit-$HOSTS_TAG-$1" --arg br "dvbr" --argjson ids "$3" \
+		'{name: $h, stateDir: ($dir + "/state"), runDir: ($dir + "/run"), listen: ($addr + ":7440"), tlsCert: "\($tls)/\($h).crt", tlsKey: "\($tls)/\($h).key",
+		tlsCa: "\($tls)/ca.crt", advertiseUrl: "https://\($addr):7440", peers: [{name: $p, url: "https://\($paddr):7440"}], policy: ($dir + "/policy.json"),
+		networks: [{name: "lan", bridge: $br, subnet: "10.91.0.0/24", gateway: (if $h == "host-a" then "10.91.0.1" else "10.91.0.2" end), uplink: "eth1"}],
+		idsStart: $ids, idsCount: 50, cgroupParent: $cg}' >"$HOSTS_DIR/$1/davitd.json"
+}
+
+hosts_up() { # DIR
+	HOSTS_DIR=$1
+	HOSTS_TAG=$$
+	local h
+	mkdir -p "$HOSTS_DIR"
+	chmod 755 "$HOSTS_DIR"
+	for h in switch a b; do
+		ip netns add "dv$HOSTS_TAG-$h"
+		ip -n "dv$HOSTS_TAG-$h" link set lo up
+	done
+	for h in mgmt data; do ip -n "dv$HOSTS_TAG-switch" link add "$h" type bridge && ip -n "dv$HOSTS_TAG-switch" link set "$h" up; done
+	ip -n "dv$HOSTS_TAG-switch" addr add 10.90.0.254/24 dev mgmt
+	ip -n "dv$HOSTS_TAG-switch" addr add 10.91.0.254/24 dev data
+	for h in a b; do
+		_link "$h" eth0 "$h-mgmt" mgmt
+		_link "$h" eth1 "$h-data" data
+		ip -n "dv$HOSTS_TAG-$h" addr add "$(host_address "$h")/24" dev eth0
+		mkdir -p "$HOSTS_DIR/$h"
+		echo '{}' >"$HOSTS_DIR/$h/policy.json"
+	done
+	hosts_certificates
+	_config a b 1000000
+	_config b a 5000000
+}
+
+host_start() { # a|b: starts its davitd and waits until it answers
+	local h=$1 clocks=()
+	[ "$h" = b ] && clocks=(unshare -T --monotonic "$HOSTS_MONOTONIC_B" --boottime "$HOSTS_BOOTTIME_B" --fork --kill-child)
+	nsenter "--net=/run/netns/dv$HOSTS_TAG-$h" -- "${clocks[@]}" "$DAVIT_BUILD/bin/davitd" --config "$HOSTS_DIR/$h/davitd.json" >>"$HOSTS_DIR/$h/davitd.log" 2>&1 &
+	echo $! >"$HOSTS_DIR/$h/pid"
+	local _
+	for _ in $(seq 200); do
+		curl -fs --unix-socket "$HOSTS_DIR/$h/run/davit.sock" http://localhost/healthz >/dev/null 2>&1 && return 0
+		kill -0 "$(cat "$HOSTS_DIR/$h/pid")" 2>/dev/null || break
+		sleep 0.05
+	done
+	echo "davitd of host $h did not come up:" >&2
+	tail -5 "$HOSTS_DIR/$h/davitd.log" >&2
+	return 1
+}
+
+# davit against a host's socket.
+davit_on() {
+	local h=$1
+	shift
+	DAVIT_HOST="unix://$HOSTS_DIR/$h/run/davit.sock" "$DAVIT_BUILD/bin/davit" "$@"
+}
+
+# The pid of a host's davitd (under its unshare, on host b).
+host_pid() {
+	local p
+	p=$(cat "$HOSTS_DIR/$1/pid" 2>/dev/null) || return 1
+	if [ "$1" = b ]; then pgrep -P "$p" | head -1; else echo "$p"; fi
+}
+
+host_stop() { # ends davitd; containers stay
+	local p
+	p=$(host_pid "$1") || return 0
+	[ -n "$p" ] && kill "$p" 2>/dev/null
+	wait "$(cat "$HOSTS_DIR/$1/pid")" 2>/dev/null
+	rm -f "$HOSTS_DIR/$1/pid"
+}
+
+hosts_down() { # removes containers, agents, namespaces and folders; can be called at any moment, more than once
+	[ -n "$HOSTS_DIR" ] || return 0
+	local h name
+	for h in a b; do
+		if [ -S "$HOSTS_DIR/$h/run/davit.sock" ]; then
+			davit_on "$h" ps --all --json 2>/dev/null | jq -r '.containers[]?.name' 2>/dev/null | while read -r name; do
+				davit_on "$h" rm --force "$name" >/dev/null 2>&1
+			done
+		fi
+		host_stop "$h"
+	done
+	for h in a b switch; do ip netns del "dv$HOSTS_TAG-$h" 2>/dev/null; done
+	grep -F " $HOSTS_DIR/" /proc/self/mountinfo | awk '{print $5}' | sort -r | while read -r name; do umount -l "$name"; done
+	for h in a b; do
+		for name in /sys/fs/cgroup/davit-"$HOSTS_TAG"-"$h" /sys/fs/cgroup/*/davit-"$HOSTS_TAG"-"$h"; do
+			[ -d "$name" ] && find "$name" -depth -type d -exec rmdir {} + 2>/dev/null
+		done
+	done
+	rm -rf "$HOSTS_DIR"
+	HOSTS_DIR=
+}
