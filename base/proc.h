@@ -14,6 +14,8 @@ struct proc_fd {
 	int from, to;
 };
 
+/* What to start. The child has no blocked signals and all signals' default actions. die_with_parent means the *thread* that spawned (prctl(2)):
+ * spawn from one that lives on. */
 struct proc_spawn {
 	const char *path;	   /* absolute: no PATH search */
 	char *const *argv;	   /* NULL-terminated */
@@ -22,7 +24,8 @@ struct proc_spawn {
 	size_t nfds;
 	bool new_session;     /* setsid(2) */
 	bool die_with_parent; /* PR_SET_PDEATHSIG SIGKILL */
-	/* Runs in the child before exec with only async-signal-safe calls; returns 0, or -1 with errno. May be NULL. */
+	/* Runs in the child before exec with only async-signal-safe calls; returns 0, or -1 with errno. May be NULL. The
+	 * parent waits in proc_spawn until exec, so it must not wait for the parent. */
 	int (*child)(void *arg);
 	void *arg;
 };
