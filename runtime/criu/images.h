@@ -1,0 +1,19 @@
+/* The few images of CRIU that davit itself reads or writes: two magic numbers, a length and one protobuf message (proto/criu.proto). */
+#pragma once
+#include <stdint.h>
+#include "base/err.h"
+#include "criu.pb-c.h"
+#include "spec.pb-c.h"
+
+/* Owned entry of an image file; NULL (ERR_NOT_FOUND, ERR_CORRUPT). The magic is that of the descriptor's type. */
+void *criu_image_read(int dirfd, const char *name, const ProtobufCMessageDescriptor *d, struct err *e);
+/* Writes it atomically. 0 or -1. */
+int criu_image_write(int dirfd, const char *name, const ProtobufCMessage *m, struct err *e);
+
+/* The name of the image of a kind ("userns", "timens") with its number in the folder, into out. 1 found, 0 none, -1. */
+int criu_image_find(int dirfd, const char *kind, char out[64], struct err *e);
+/* The user namespace's maps of the images, moved so that container id 0 is host id ids->host_start, written below the same name in out_dirfd. Images
+ * without a user namespace are left alone. ERR_INVALID: the maps are not one range from 0, or longer than ids->size. */
+int criu_images_set_ids(int images_dirfd, int out_dirfd, const Davit__IdRange *ids, struct err *e);
+/* What a dump counted and took. */
+int criu_images_dump_stats(int images_dirfd, Criu__StatsEntry **out, struct err *e);

@@ -1,0 +1,38 @@
+/* Why a container cannot be dumped or restored as it is: kinds, reasons and remedies.
+ *
+ * One table serves two readers: obstacle_of_log() matches the error lines that CRIU left, criu_obstacles() (scan.c) looks at running
+ * processes without stopping them. Kinds are stable names; docs and tests rest on them. */
+#pragma once
+#include <stddef.h>
+#include <sys/types.h>
+#include "base/err.h"
+#include "core.pb-c.h"
+#include "spec.pb-c.h"
+
+struct obstacle_kind {
+	const char *kind;   /* "io_uring" */
+	const char *reason; /* what stands in the way, a sentence without its full stop */
+	const char *remedy; /* what the reader can do */
+};
+extern const struct obstacle_kind obstacle_kinds[];
+extern const size_t obstacle_kinds_count;
+/* NULL if unknown. */
+const struct obstacle_kind *obstacle_kind(const char *kind);
+
+/* Owned; detail (may be NULL) is put behind the table's reason. */
+Davit__Obstacle *obstacle_new(const char *kind, const char *detail, struct err *e);
+/* Appends the obstacles that a CRIU log of n bytes tells of; an unknown cause adds nothing. 0 or -1. */
+int obstacle_of_log(const char *log, size_t n, Davit__ObstacleList *out, struct err *e);
+/* Sets e to ERR_OBSTACLE from the list's first item: its reason with process and path, its remedy. Returns -1. */
+int obstacle_err(const Davit__ObstacleList *list, struct err *e);
+
+struct obstacle_scan {
+	bool tcp_close;	 /* established connections are closed, not kept */
+	bool file_locks; /* locks are dumped */
+	bool shell_job;
+	bool ext_unix_sk; /* a datagram socket to the outside is let go */
+	pid_t init;	  /* of the container */
+};
+/* Looks at running processes (host pids; nothing is stopped or changed) through /proc. Owned list, NULL only on an error of the look itself; a
+ * process that ends meanwhile is left out. */
+Davit__ObstacleList *criu_obstacles(const pid_t *pids, size_t n, const struct obstacle_scan *o, struct err *e);
