@@ -22,7 +22,7 @@ struct attach_msg {
 	int32_t exit_code;
 	uint16_t rows, columns;
 };
-/* Sends one message. 0 or -1. */
+/* Sends one message. 0 or -1 (ERR_BUSY: the socket is non-blocking or has a time limit, and the peer does not read). */
 int attach_send(int sock, const struct attach_msg *m, struct err *e);
 /* Parses a datagram. 0 or -1 (ERR_PROTOCOL). */
 int attach_parse(const uint8_t *p, size_t n, struct attach_msg *out, struct err *e);

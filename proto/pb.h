@@ -19,7 +19,7 @@ static inline void pb_freep(void *p)
 }
 #define auto_pb(type) auto_cleanup(pb_freep) type
 
-#define PB_DATAGRAM_MAX (256 << 10)
+#define PB_DATAGRAM_MAX (192 << 10) /* below net.core.wmem_default, so that every socket takes it */
 
 /* Packs m at the end of out. 0 or -1 (ERR_INTERNAL if a required field is missing). */
 int pb_pack(const ProtobufCMessage *m, struct buf *out, struct err *e);
