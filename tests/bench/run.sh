@@ -12,6 +12,7 @@ export DAVIT_BUILD=${DAVIT_BUILD:-$PWD/build}
 # namespace in which that one is not to be seen.
 if [ -z "${BENCH_INSIDE:-}" ]; then
 	export BENCH_INSIDE=1
+	# shellcheck disable=SC2016 # the inner shell expands it
 	exec unshare -m sh -c 'if [ -d /sys/fs/cgroup/unified ] && mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi; exec "$0"' "$0"
 fi
 
@@ -23,7 +24,7 @@ cleanup() {
 	local status=$?
 	trap '' INT TERM
 	hosts_down || true
-	for m in $(awk -v w="$WORK/" 'index($5, w) == 1 { print $5 }' /proc/self/mountinfo | sort -r); do umount -l "$m" || true; done
+	awk -v w="$WORK/" 'index($5, w) == 1 { print $5 }' /proc/self/mountinfo | sort -r | while read -r m; do umount -l "$m" || true; done
 	rm -rf "$WORK"
 	exit "$status"
 }

@@ -28,16 +28,16 @@ _link() { # HOST INTERFACE SWITCH_PORT BRIDGE
 _cert() { # NAME ROLE SUBJECT_ALT_NAME
 	local d=$HOSTS_DIR/tls
 	openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$d/$1.key" -subj "/O=davit/OU=$2/CN=$1" -out "$d/$1.csr" 2>/dev/null
-	openssl x509 -req -in "$d/$1.csr" -CA "$d/ca.crt" -CAkey "$d/ca.key" -CAcreateserial -days 7 -extfile <(echo "subjectAltName=$3") \
+	openssl x509 -req -in "$d/$1.csr" -CA "$d/ca.crt" -CAkey "$d/ca.key" -CAcreateserial -days "${HOSTS_DAYS:-7}" -extfile <(echo "subjectAltName=$3") \
 		-out "$d/$1.crt" 2>/dev/null
 }
 
 hosts_certificates() { # DIR/tls: a CA, a certificate for each host (role peer) and one for an operator
 	mkdir -p "$HOSTS_DIR/tls"
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$HOSTS_DIR/tls/ca.key" -out "$HOSTS_DIR/tls/ca.crt" \
-		-subj "/O=davit/CN=demo CA" -days 7 2>/dev/null
-	_cert host-a peer "DNS:host-a,IP:10.90.0.1"
-	_cert host-b peer "DNS:host-b,IP:10.90.0.2"
+		-subj "/O=davit/CN=demo CA" -days "${HOSTS_DAYS:-7}" 2>/dev/null
+	_cert host-a peer "DNS:host-a,${HOSTS_ALT_A:-IP:10.90.0.1}"
+	_cert host-b peer "DNS:host-b,${HOSTS_ALT_B:-IP:10.90.0.2}"
 	_cert operator operator "DNS:operator"
 	_cert reader reader "DNS:reader"
 }
