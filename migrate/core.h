@@ -26,7 +26,10 @@ struct core_fds {
 	int fd[CORE_FDS_MAX];
 	size_t n;
 };
-#define CORE_FDS_INIT { .fd = { -1, -1, -1, -1 } }
+#define CORE_FDS_INIT                                                                                                                                \
+	{                                                                                                                                            \
+		.fd = { -1, -1, -1, -1 }                                                                                                             \
+	}
 void core_fds_close(struct core_fds *f);
 #define auto_core_fds auto_cleanup(core_fds_close)
 

@@ -53,38 +53,38 @@ enum handover_event {
 	EVENT_DELETED,	 /* the frozen copy is gone */
 	EVENT_RESUMED,	 /* the container runs on here */
 	/* at a target */
-	EVENT_CHECKED,	/* nothing speaks against the offer */
-	EVENT_RESTORED, /* the copy is there, frozen */
+	EVENT_CHECKED,	 /* nothing speaks against the offer */
+	EVENT_RESTORED,	 /* the copy is there, frozen */
 	EVENT_COMMITTED, /* the source's commit, or its verdict "committed" */
 	EVENT_UNDECIDED, /* the source could not be asked or has not decided */
 	EVENT_THAWED,
 	EVENT_DONE,
 	EVENT_DROPPED, /* nothing is left of it here */
-	EVENT_REBOOTED, /* after a restart: the copy is gone with the boot it lived in */
 	/* at both */
 	EVENT_ABORTED, /* the other side's abort, or its verdict "aborted" */
 	EVENT_FAILED,  /* something failed or was cancelled here */
 	EVENT_LOST,    /* the connection broke */
 	EVENT_RESTARTED,
+	EVENT_REBOOTED, /* restarted, and the container here is gone with the boot it lived in */
 	HANDOVER_EVENT_COUNT
 };
 
 enum handover_action {
 	ACTION_NONE,
-	ACTION_PAUSE,	     /* source: freeze, network held */
-	ACTION_DUMP,	     /* source: send everything */
-	ACTION_DECIDE,	     /* source: examine the ready, then EVENT_COMMIT or EVENT_FAILED */
+	ACTION_PAUSE,  /* source: freeze, network held */
+	ACTION_DUMP,   /* source: send everything */
+	ACTION_DECIDE, /* source: examine the ready, then EVENT_COMMIT or EVENT_FAILED */
 	ACTION_SEND_COMMIT,
-	ACTION_DELETE,	     /* source: destroy the frozen copy, then EVENT_DELETED */
+	ACTION_DELETE, /* source: destroy the frozen copy, then EVENT_DELETED */
 	ACTION_SEND_DONE,
-	ACTION_RESUME,	     /* source: let the container go on (a no-op if it never stood), then EVENT_RESUMED */
-	ACTION_ASK_STATE,    /* source: ask the target what became of it */
-	ACTION_PREPARE,	     /* target: make the place, then accept */
+	ACTION_RESUME,	  /* source: let the container go on (a no-op if it never stood), then EVENT_RESUMED */
+	ACTION_ASK_STATE, /* source: ask the target what became of it */
+	ACTION_PREPARE,	  /* target: make the place, then accept */
 	ACTION_SEND_READY,
-	ACTION_ASK_VERDICT,  /* target: ask the source */
-	ACTION_THAW,	     /* target: resume, announce, then EVENT_THAWED */
+	ACTION_ASK_VERDICT, /* target: ask the source */
+	ACTION_THAW,	    /* target: resume, announce, then EVENT_THAWED */
 	ACTION_SEND_RUNNING,
-	ACTION_DROP,	     /* target: remove what was made, then EVENT_DROPPED */
+	ACTION_DROP, /* target: remove what was made, then EVENT_DROPPED */
 	HANDOVER_ACTION_COUNT
 };
 

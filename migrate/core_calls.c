@@ -1,0 +1,130 @@
+/* The core's requests that need a name and answer at most one thing. */
+#include "migrate/core.h"
+
+/* The op's member in the union is set through `name`: all CoreName members share its place. */
+static Davit__CoreReply *call_name(struct core *c, Davit__CoreRequest__OpCase op, const char *name, struct err *e)
+{
+	Davit__CoreName n = DAVIT__CORE_NAME__INIT;
+	Davit__CoreRequest r = DAVIT__CORE_REQUEST__INIT;
+
+	n.name = (char *)name;
+	r.op_case = op;
+	r.get = &n;
+	return core_call(c, &r, CORE_TIMEOUT_MS, NULL, e);
+}
+
+static int done(Davit__CoreReply *reply)
+{
+	if (!reply)
+		return -1;
+	pb_freep(&reply);
+	return 0;
+}
+
+static int do_name(struct core *c, Davit__CoreRequest__OpCase op, const char *name, struct err *e)
+{
+	return done(call_name(c, op, name, e));
+}
+
+int core_start(struct core *c, const char *name, struct err *e)
+{
+	return do_name(c, DAVIT__CORE_REQUEST__OP_START, name, e);
+}
+
+int core_resume(struct core *c, const char *name, struct err *e)
+{
+	return do_name(c, DAVIT__CORE_REQUEST__OP_RESUME, name, e);
+}
+
+int core_announce(struct core *c, const char *name, struct err *e)
+{
+	return do_name(c, DAVIT__CORE_REQUEST__OP_ANNOUNCE, name, e);
+}
+
+int core_restore_drop(struct core *c, const char *name, struct err *e)
+{
+	return do_name(c, DAVIT__CORE_REQUEST__OP_RESTORE_DROP, name, e);
+}
+
+int core_pause(struct core *c, const char *name, bool hold_network, struct err *e)
+{
+	Davit__CorePause p = DAVIT__CORE_PAUSE__INIT;
+	Davit__CoreRequest r = DAVIT__CORE_REQUEST__INIT;
+
+	p.name = (char *)name;
+	p.has_hold_network = 1;
+	p.hold_network = hold_network;
+	r.op_case = DAVIT__CORE_REQUEST__OP_PAUSE;
+	r.pause = &p;
+	return done(core_call(c, &r, CORE_TIMEOUT_MS, NULL, e));
+}
+
+int core_delete(struct core *c, const char *name, bool force, struct err *e)
+{
+	Davit__CoreDelete d = DAVIT__CORE_DELETE__INIT;
+	Davit__CoreRequest r = DAVIT__CORE_REQUEST__INIT;
+
+	d.name = (char *)name;
+	d.has_force = 1;
+	d.force = force;
+	r.op_case = DAVIT__CORE_REQUEST__OP_DELETE;
+	r.delete_ = &d;
+	return done(core_call(c, &r, CORE_TIMEOUT_MS, NULL, e));
+}
+
+/* Takes the one result out of a reply, which must be of kind `want`. */
+static void *take(Davit__CoreReply *reply, Davit__CoreReply__ResultCase want, struct err *e)
+{
+	if (!reply)
+		return NULL;
+	void *result = NULL;
+	if (reply->result_case == want) {
+		result = reply->facts; /* all members share this place */
+		reply->facts = NULL;
+		reply->result_case = DAVIT__CORE_REPLY__RESULT__NOT_SET;
+	} else {
+		err_set(e, ERR_PROTOCOL, 0, "the runtime core answered with result %d where %d was asked", (int)reply->result_case, (int)want);
+	}
+	pb_freep(&reply);
+	return result;
+}
+
+Davit__ContainerStatus *core_get(struct core *c, const char *name, struct err *e)
+{
+	return take(call_name(c, DAVIT__CORE_REQUEST__OP_GET, name, e), DAVIT__CORE_REPLY__RESULT_STATUS, e);
+}
+
+Davit__ContainerStats *core_stats(struct core *c, const char *name, struct err *e)
+{
+	return take(call_name(c, DAVIT__CORE_REQUEST__OP_STATS, name, e), DAVIT__CORE_REPLY__RESULT_STATS, e);
+}
+
+Davit__ClockSample *core_clock(struct core *c, const char *name, struct err *e)
+{
+	return take(call_name(c, DAVIT__CORE_REQUEST__OP_CLOCK, name, e), DAVIT__CORE_REPLY__RESULT_CLOCK, e);
+}
+
+Davit__ObstacleList *core_check(struct core *c, const char *name, struct err *e)
+{
+	return take(call_name(c, DAVIT__CORE_REQUEST__OP_CHECK, name, e), DAVIT__CORE_REPLY__RESULT_OBSTACLES, e);
+}
+
+Davit__HostFacts *core_facts(struct core *c, struct err *e)
+{
+	Davit__CoreFacts f = DAVIT__CORE_FACTS__INIT;
+	Davit__CoreRequest r = DAVIT__CORE_REQUEST__INIT;
+
+	r.op_case = DAVIT__CORE_REQUEST__OP_FACTS;
+	r.facts = &f;
+	return take(core_call(c, &r, CORE_TIMEOUT_MS, NULL, e), DAVIT__CORE_REPLY__RESULT_FACTS, e);
+}
+
+Davit__ContainerStatusList *core_list(struct core *c, struct err *e)
+{
+	Davit__CoreList l = DAVIT__CORE_LIST__INIT;
+	Davit__CoreRequest r = DAVIT__CORE_REQUEST__INIT;
+
+	r.op_case = DAVIT__CORE_REQUEST__OP_LIST;
+	r.list = &l;
+	return take(core_call(c, &r, CORE_TIMEOUT_MS, NULL, e), DAVIT__CORE_REPLY__RESULT_LIST, e);
+}
