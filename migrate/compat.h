@@ -1,0 +1,12 @@
+/* Whether this host can take a container, found out before the container is touched.
+ *
+ * Each check is one function in a table; all run, and the refusal carries the whole list of reasons, each with its remedy. CRIU's own test of
+ * the CPU (`cpuinfo check`) needs the runtime core, which does it when the place is prepared; here the CPU flags are compared. */
+#pragma once
+#include "base/err.h"
+#include "stream.pb-c.h"
+
+/* offer: what the source asks; here: this host's facts, fresh; containers: the names that are taken (may be NULL). Owned Error (code "incompatible",
+ * with reasons), or NULL: it can. *e is set (and NULL returned) only without memory. */
+Davit__Error *compat_check(const Davit__StreamOffer *offer, const Davit__HostFacts *here, const Davit__ContainerStatusList *containers,
+			   struct err *e);
