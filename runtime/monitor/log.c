@@ -4,8 +4,8 @@
  * Entries are written whole: many in one writev(2), without copying the text; what a short write left of an entry is cut off again.
  * Rotation: a file that would grow past --log-max-bytes becomes NAME.1, NAME.1 becomes NAME.2 …; --log-max-files counts NAME itself.
  *
- * A full disk must not stop the container, which may be what frees the disk: entries that cannot be written are counted and dropped (attached clients still
- * get them), and when writing works again an entry of stderr says how many bytes were lost and why. A disk that is only slow is waited for: the
+ * A full disk must not stop the container, which may be what frees the disk: entries that cannot be written are counted and dropped (attached clients
+ * still get them), and when writing works again an entry of stderr says how many bytes were lost and why. A disk that is only slow is waited for: the
  * pipe fills, and the container's writes wait. */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,7 @@
 #include "base/mem.h"
 #include "runtime/monitor/monitor.h"
 
-#define LINES_MAX 100	/* in one writev */
+#define LINES_MAX 100 /* in one writev */
 #define PREFIX_MAX 48
 static const char *const stream_names[] = { "stdout", "stderr" };
 
@@ -124,7 +124,8 @@ static void tell_loss(struct log *l, const struct options *o)
 {
 	char full[PREFIX_MAX], partial[PREFIX_MAX], text[128];
 	make_prefixes(1, full, partial);
-	int n = snprintf(text, sizeof(text), "davit-monitor: %llu bytes of output were lost here: %s\n", (unsigned long long)l->lost, strerror(l->lost_errno));
+	int n = snprintf(text, sizeof(text), "davit-monitor: %llu bytes of output were lost here: %s\n", (unsigned long long)l->lost,
+			 strerror(l->lost_errno));
 	struct iovec iov[] = { { full, strlen(full) }, { text, (size_t)n } };
 	if (write_entries(l, o, iov, 2) == 0)
 		l->lost = 0;

@@ -16,8 +16,8 @@
  * - stdin is /dev/null; with --stdin a pipe that stays open until a client says STDIN_EOF; with --terminal the terminal.
  * - The exit record (JSON, mode 600) is written whole and synced: {"exitCode":N,"exitSignal":N,"finishedAt":"RFC 3339","oomKilled":bool}. It is
  *   there before EXIT is sent to clients, and after the output that lay in the pipes was logged. EXIT is the last datagram.
- * - The monitor ignores SIGTERM, SIGINT and SIGHUP and forwards nothing: it ends with its container, whoever of its callers lives or not. Killed, it leaves the
- *   container running without a log and without an exit record.
+ * - The monitor ignores SIGTERM, SIGINT and SIGHUP and forwards nothing: it ends with its container, whoever of its callers lives or not. Killed, it
+ * leaves the container running without a log and without an exit record.
  * - If PROGRAM fails, nothing is left but what it logged. */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +26,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "base/fd.h"
 #include "runtime/monitor/monitor.h"
@@ -62,6 +63,8 @@ static int open_exit_folder(struct monitor *m, struct err *e)
 static int leave_caller(struct err *e)
 {
 	pid_t pid = fork();
+	if (pid > 0)
+		(void)waitpid(pid, NULL, 0); /* it forks and ends: not left to whoever reaps orphans here */
 	if (pid != 0)
 		return pid < 0 ? err_sys(e, errno, "fork") : 1;
 	setsid();

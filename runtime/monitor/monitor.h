@@ -1,9 +1,11 @@
 /* davit-monitor's parts: one struct for the program, one epoll loop, one file for each thing it looks after.
  *
  * main.c options, order of steps · start.c PROGRAM and its descriptors · sync.c the report to the caller · loop.c waiting · output.c stdout and
- * stderr · log.c the log · attach.c clients · input.c stdin · pty.c the terminal · reap.c children, the exit record · cgroup.c OOM kills · drop.c privileges.
+ * stderr · log.c the log · attach.c clients · input.c stdin · pty.c the terminal · reap.c children, the exit record · cgroup.c OOM kills · drop.c
+ * privileges.
  *
- * Memory counts (there is one monitor for each container), so all buffers are static and touched only when used, and no library but libc is linked. */
+ * Memory counts (there is one monitor for each container), so all buffers are static and touched only when used, and no library but libc is linked.
+ */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -95,7 +97,7 @@ struct monitor {
 	uint64_t oom_before;
 	bool exited, told, recorded, oom_killed;
 	int wait_status;
-	int64_t finished_ns;     /* CLOCK_REALTIME */
+	int64_t finished_ns;	 /* CLOCK_REALTIME */
 	int64_t record_again_ns; /* CLOCK_MONOTONIC: next try to write the exit record */
 };
 

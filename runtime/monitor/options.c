@@ -57,7 +57,9 @@ static int check(const struct options *o, struct err *e)
 	const struct {
 		const char *name;
 		bool given;
-	} needed[] = { { "id", o->id }, { "pid-file", o->pid_file }, { "exit-file", o->exit_file }, { "attach", o->attach }, { "sync-fd", o->sync_fd >= 0 } };
+	} needed[] = {
+		{ "id", o->id }, { "pid-file", o->pid_file }, { "exit-file", o->exit_file }, { "attach", o->attach }, { "sync-fd", o->sync_fd >= 0 }
+	};
 	for (size_t i = 0; i < ARRAY_LEN(needed); i++)
 		if (!needed[i].given)
 			return err_field(e, needed[i].name, "--%s is needed", needed[i].name);
@@ -76,7 +78,8 @@ int options_parse(int argc, char **argv, struct options *o, struct err *e)
 	int i;
 	while ((i = getopt_long(argc, argv, "+:", longs, NULL)) != -1) {
 		if (i == '?' || i == ':')
-			return err_field(e, "options", "%s is %s", argv[optind - 1], i == '?' ? "no option of davit-monitor" : "given without its value");
+			return err_field(e, "options", "%s is %s", argv[optind - 1],
+					 i == '?' ? "no option of davit-monitor" : "given without its value");
 		if (set(o, &table[i], optarg, e) < 0)
 			return -1;
 	}

@@ -1,5 +1,5 @@
-/* Children. The monitor is a subreaper (PR_SET_CHILD_SUBREAPER, prctl(2)): the container's first process, whose parent PROGRAM ends, becomes its child, and
- * so does every orphan of it that shares our PID namespace.
+/* Children. The monitor is a subreaper (PR_SET_CHILD_SUBREAPER, prctl(2)): the container's first process, whose parent PROGRAM ends, becomes its
+ * child, and so does every orphan of it that shares our PID namespace.
  *
  * Until PROGRAM has ended only PROGRAM is reaped, so that an init that is quicker than its runtime is not taken for an orphan.
  *
@@ -85,8 +85,9 @@ void reap_record(struct monitor *m)
 	struct stat st;
 	struct err e;
 	err_clear(&e);
-	int n = snprintf(text, sizeof(text), "{\"exitCode\":%d,\"exitSignal\":%d,\"finishedAt\":\"%s\",\"oomKilled\":%s}\n", reap_exit_code(m),
-			 WIFSIGNALED(m->wait_status) ? WTERMSIG(m->wait_status) : 0, clock_rfc3339(m->finished_ns, at), m->oom_killed ? "true" : "false");
+	int n =
+	    snprintf(text, sizeof(text), "{\"exitCode\":%d,\"exitSignal\":%d,\"finishedAt\":\"%s\",\"oomKilled\":%s}\n", reap_exit_code(m),
+		     WIFSIGNALED(m->wait_status) ? WTERMSIG(m->wait_status) : 0, clock_rfc3339(m->finished_ns, at), m->oom_killed ? "true" : "false");
 	m->recorded = file_write_atomic(m->exit_dirfd, m->exit_name, text, (size_t)n, 0600, true, &e) == 0 ||
 		      (fstat(m->exit_dirfd, &st) == 0 && st.st_nlink == 0);
 	m->record_again_ns = clock_now_ns(CLOCK_MONOTONIC) + NSEC_PER_SEC;

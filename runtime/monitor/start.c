@@ -1,7 +1,8 @@
 /* PROGRAM: `davit-runtime create`, `restore` or `exec`, or anything that starts a process, writes its pid into --pid-file and ends.
  *
- * It is started with the container's stdin, stdout and stderr as its own. What it says on stderr before it ends is its error if it fails; a container that
- * could not be made has written nothing, so both share the pipe. With --terminal the container's stdio is the terminal and the pipe is PROGRAM's alone.
+ * It is started with the container's stdin, stdout and stderr as its own. What it says on stderr before it ends is its error if it fails; a container
+ * that could not be made has written nothing, so both share the pipe. With --terminal the container's stdio is the terminal and the pipe is PROGRAM's
+ * alone.
  *
  * Descriptors from 3 on that the caller left open (without close-on-exec) are PROGRAM's, under their numbers; the monitor keeps none. */
 #include <dirent.h>
@@ -165,7 +166,8 @@ int start_done(struct monitor *m, int wait_status, struct err *e)
 	return 0;
 }
 
-/* Kills our children until none is left: orphans of PROGRAM come to us as we are their subreaper. Two seconds at most: one that cannot die is beyond help. */
+/* Kills our children until none is left: orphans of PROGRAM come to us as we are their subreaper. Two seconds at most: one that cannot die is beyond
+ * help. */
 void start_undo(struct monitor *m)
 {
 	int64_t until = clock_now_ns(CLOCK_MONOTONIC) + 2 * NSEC_PER_SEC;
