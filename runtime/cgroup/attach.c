@@ -1,0 +1,62 @@
+/* Putting a process into a cgroup.
+ *
+ * Two refusals have a way out. v1: a cpuset whose CPUs or nodes are empty answers ENOSPC. v2: a cgroup that gives controllers to its
+ * children answers EBUSY (a container whose init manages cgroups itself): exec then goes into the first child that takes it. */
+#include <errno.h>
+#include <dirent.h>
+#include <stdio.h>
+#include "base/file.h"
+#include "runtime/cgroup/internal.h"
+
+static int write_pid(int dir, pid_t pid)
+{
+	char text[24];
+	int len = snprintf(text, sizeof(text), "%d", pid);
+	auto_close int fd = openat(dir, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, text, (size_t)len) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Tries the folders below dir; 0 or the last errno, negative. */
+static int write_pid_below(int dir, pid_t pid)
+{
+	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	int result = -EBUSY;
+	if (!d) {
+		fd_closep(&copy);
+		return result;
+	}
+	for (struct dirent *entry; result < 0 && (entry = readdir(d));) {
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+			continue;
+		auto_close int child = openat(dir, entry->d_name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		result = child < 0 ? -errno : write_pid(child, pid);
+		if (result == -EBUSY)
+			result = write_pid_below(child, pid);
+	}
+	closedir(d);
+	return result;
+}
+
+static int attach_one(const struct hierarchy *h, pid_t pid, struct err *e)
+{
+	int result = write_pid(h->fd, pid);
+	if (result == -ENOSPC && !h->unified && (h->controllers & CONTROLLER_BIT(CONTROLLER_CPUSET))) {
+		if (cpuset_v1_inherit(h, e) < 0)
+			return -1;
+		result = write_pid(h->fd, pid);
+	}
+	if (result == -EBUSY && h->unified)
+		result = write_pid_below(h->fd, pid);
+	return result < 0 ? err_sys(e, -result, "put process %d into cgroup %s", pid, h->path) : 0;
+}
+
+int cgroup_attach(const struct cgroup *c, pid_t pid, struct err *e)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (attach_one(&c->h[i], pid, e) < 0)
+			return -1;
+	return 0;
+}

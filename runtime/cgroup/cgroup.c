@@ -1,0 +1,179 @@
+/* A container's cgroup in all hierarchies: making, finding again, joining.
+ *
+ * On v1 every mounted hierarchy is joined, the named ones too: a service manager that tracks services by name=systemd would
+ * otherwise end the container with the service that made it. A cgroup2 beside v1 hierarchies is joined for two reasons only: a limit
+ * needs a controller that is nowhere else, or the caller itself is in a cgroup of it (then a service manager tracks by it). */
+#include <errno.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/file.h"
+#include "base/path.h"
+#include "runtime/cgroup/internal.h"
+
+struct hierarchy *cgroup_hierarchy_of(const struct cgroup *c, enum controller controller)
+{
+	const struct hierarchy *unified = NULL;
+	for (size_t i = 0; i < c->n; i++) {
+		const struct hierarchy *h = &c->h[i];
+		if (!(h->controllers & CONTROLLER_BIT(controller)))
+			continue;
+		if (!h->unified)
+			return (struct hierarchy *)h;
+		unified = h;
+	}
+	return (struct hierarchy *)unified;
+}
+
+const struct hierarchy *cgroup_process_hierarchy(const struct cgroup *c)
+{
+	const struct hierarchy *h = cgroup_hierarchy_of(c, CONTROLLER_FREEZER);
+	if (!h)
+		h = cgroup_hierarchy_of(c, CONTROLLER_PIDS);
+	return h ? h : &c->h[0];
+}
+
+void cgroup_freep(struct cgroup **c)
+{
+	if (*c) {
+		cgroup_clear(*c);
+		free(*c);
+	}
+	*c = NULL;
+}
+
+/* Leaves a cgroup2 beside v1 hierarchies out unless it is needed. */
+static void drop_needless_unified(struct cgroup *c, unsigned wanted)
+{
+	unsigned v1 = 0;
+	for (size_t i = 0; i < c->n; i++)
+		v1 |= c->h[i].unified ? 0 : c->h[i].controllers;
+	for (size_t i = 0; i < c->n; i++) {
+		struct hierarchy *h = &c->h[i];
+		if (!h->unified || !v1 || *h->own || (wanted & h->controllers & ~v1))
+			continue;
+		struct cgroup one = {.h = {*h}, .n = 1};
+		cgroup_clear(&one);
+		c->h[i] = c->h[--c->n];
+		return;
+	}
+}
+
+/* The folder that a relative path starts from. On v2 the one above the caller's own: the caller's own has processes, so it cannot give
+ * controllers to children. */
+static char *relative_base(const struct hierarchy *h, struct err *e)
+{
+	char *base = mem_printf(e, "%s%s", h->mount, h->own);
+	char *slash = base && h->unified && *h->own ? strrchr(base, '/') : NULL;
+	if (slash)
+		*slash = '\0';
+	return base;
+}
+
+static int hierarchy_set_path(struct hierarchy *h, const char *path, struct err *e)
+{
+	auto_free char *base = *path == '/' ? mem_strdup(h->mount, e) : relative_base(h, e);
+	h->path = base ? path_join(e, base, path) : NULL;
+	if (!h->path) {
+		err_prefix_field(e, "linux.cgroupsPath");
+		return -1;
+	}
+	if (strlen(h->path) <= strlen(base))
+		return err_field(e, "linux.cgroupsPath", "\"%s\" is the root of the hierarchy", path);
+	return 0;
+}
+
+static int make_all(struct cgroup *c, const char *path, const Davit__OciResources *r, struct err *e)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (hierarchy_set_path(&c->h[i], path, e) < 0 || hierarchy_make(&c->h[i], e) < 0)
+			return -1;
+	if (devices_apply(c, r ? r->devices : NULL, r ? r->n_devices : 0, true, e) < 0)
+		return -1;
+	return r ? resources_apply(c, r, e) : 0;
+}
+
+int cgroup_create(const char *path, const char *id, const Davit__OciResources *r, struct cgroup **out, struct err *e)
+{
+	auto_free char *own_path = path && *path ? mem_strdup(path, e) : mem_printf(e, "davit/%s", id);
+	auto_cgroup struct cgroup *c = own_path ? mem_new(1, sizeof(*c), e) : NULL;
+	if (!c || (r && plan_check(r, e) < 0) || host_find(c, e) < 0)
+		return -1;
+	drop_needless_unified(c, CONTROLLER_BIT(CONTROLLER_DEVICES) | CONTROLLER_BIT(CONTROLLER_FREEZER) | (r ? plan_controllers(r) : 0));
+	if (make_all(c, own_path, r, e) < 0) {
+		for (size_t i = 0; i < c->n; i++)
+			hierarchy_unmake(&c->h[i]);
+		return -1;
+	}
+	*out = steal_ptr(&c);
+	return 0;
+}
+
+static int open_one(const Davit__CgroupPath *from, struct hierarchy *h, struct err *e)
+{
+	h->fd = -1;
+	h->unified = *from->controllers == '\0';
+	h->name = mem_strdup(from->controllers, e);
+	h->path = mem_strdup(from->path, e);
+	if (!h->name || !h->path || hierarchy_open(h, e) < 0)
+		return -1;
+	h->controllers = controller_parse(h->name, ",");
+	char list[512];
+	if (h->unified && file_read_line(h->fd, "cgroup.controllers", list, sizeof(list), NULL) == 0)
+		h->controllers = controller_parse(list, " ") | CONTROLLER_BIT(CONTROLLER_DEVICES) | CONTROLLER_BIT(CONTROLLER_FREEZER);
+	return 0;
+}
+
+int cgroup_open(const Davit__RuntimeState *s, struct cgroup **out, struct err *e)
+{
+	auto_cgroup struct cgroup *c = mem_new(1, sizeof(*c), e);
+	if (!c)
+		return -1;
+	for (size_t i = 0; i < s->n_cgroups && i < HIERARCHY_MAX; i++) {
+		struct err one = {0};
+		if (open_one(s->cgroups[i], &c->h[c->n++], &one) == 0)
+			continue;
+		/* A folder that is gone (removed, or never made after a reboot) is no error: the others are still to be removed. */
+		if (one.code != ERR_NOT_FOUND) {
+			if (e)
+				*e = one;
+			return -1;
+		}
+		struct cgroup gone = {.h = {c->h[--c->n]}, .n = 1};
+		cgroup_clear(&gone);
+	}
+	if (c->n == 0)
+		return err_set(e, ERR_NOT_FOUND, 0, "no cgroup of container %s is left", s->id);
+	*out = steal_ptr(&c);
+	return 0;
+}
+
+int cgroup_save(const struct cgroup *c, Davit__RuntimeState *s, struct err *e)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		Davit__CgroupPath *one = pb_new(&davit__cgroup_path__descriptor, e);
+		if (!one)
+			return -1;
+		if (pb_set_str(&one->controllers, c->h[i].name, e) < 0 || pb_set_str(&one->path, c->h[i].path, e) < 0) {
+			protobuf_c_message_free_unpacked(&one->base, NULL);
+			return -1;
+		}
+		if (pb_push(&s->n_cgroups, &s->cgroups, one, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int cgroup_clone_fd(const struct cgroup *c)
+{
+	return c->n == 1 && c->h[0].unified ? c->h[0].fd : -1;
+}
+
+int cgroup_set(const struct cgroup *c, const Davit__OciResources *r, struct err *e)
+{
+	if (plan_check(r, e) < 0)
+		return -1;
+	if (r->n_devices > 0 && devices_apply(c, r->devices, r->n_devices, false, e) < 0)
+		return -1;
+	return resources_apply(c, r, e);
+}
