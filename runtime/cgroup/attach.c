@@ -3,7 +3,6 @@
  * Two refusals have a way out. v1: a cpuset whose CPUs or nodes are empty answers ENOSPC. v2: a cgroup that gives controllers to its
  * children answers EBUSY (a container whose init manages cgroups itself): exec then goes into the first child that takes it. */
 #include <errno.h>
-#include <dirent.h>
 #include <stdio.h>
 #include "base/file.h"
 #include "runtime/cgroup/internal.h"
@@ -18,26 +17,19 @@ static int write_pid(int dir, pid_t pid)
 	return 0;
 }
 
-/* Tries the folders below dir; 0 or the last errno, negative. */
-static int write_pid_below(int dir, pid_t pid)
+struct below {
+	pid_t pid;
+	int result;
+};
+
+/* The deepest folders are tried first: those above give controllers away. */
+static int try_below(int dir, int parent, const char *name, void *arg)
 {
-	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = copy < 0 ? NULL : fdopendir(copy);
-	int result = -EBUSY;
-	if (!d) {
-		fd_closep(&copy);
-		return result;
-	}
-	for (struct dirent *entry; result < 0 && (entry = readdir(d));) {
-		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
-			continue;
-		auto_close int child = openat(dir, entry->d_name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		result = child < 0 ? -errno : write_pid(child, pid);
-		if (result == -EBUSY)
-			result = write_pid_below(child, pid);
-	}
-	closedir(d);
-	return result;
+	struct below *below = arg;
+	(void)parent;
+	if (name)
+		below->result = write_pid(dir, below->pid);
+	return below->result == 0;
 }
 
 static int attach_one(const struct hierarchy *h, pid_t pid, struct err *e)
@@ -48,8 +40,11 @@ static int attach_one(const struct hierarchy *h, pid_t pid, struct err *e)
 			return -1;
 		result = write_pid(h->fd, pid);
 	}
-	if (result == -EBUSY && h->unified)
-		result = write_pid_below(h->fd, pid);
+	if (result == -EBUSY && h->unified) {
+		struct below below = { .pid = pid, .result = result };
+		cgroup_walk(h->fd, try_below, &below);
+		result = below.result;
+	}
 	return result < 0 ? err_sys(e, -result, "put process %d into cgroup %s", pid, h->path) : 0;
 }
 

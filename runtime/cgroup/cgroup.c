@@ -3,12 +3,10 @@
  * On v1 every mounted hierarchy is joined, the named ones too: a service manager that tracks services by name=systemd would
  * otherwise end the container with the service that made it. A cgroup2 beside v1 hierarchies is joined for two reasons only: a limit
  * needs a controller that is nowhere else, or the caller itself is in a cgroup of it (then a service manager tracks by it). */
-#include <errno.h>
-#include <dirent.h>
-#include <stdio.h>
 #include <string.h>
 #include "base/file.h"
 #include "base/path.h"
+#include "proto/pb.h"
 #include "runtime/cgroup/internal.h"
 
 struct hierarchy *cgroup_hierarchy_of(const struct cgroup *c, enum controller controller)
@@ -52,7 +50,7 @@ static void drop_needless_unified(struct cgroup *c, unsigned wanted)
 		struct hierarchy *h = &c->h[i];
 		if (!h->unified || !v1 || *h->own || (wanted & h->controllers & ~v1))
 			continue;
-		struct cgroup one = {.h = {*h}, .n = 1};
+		struct cgroup one = { .h = { *h }, .n = 1 };
 		cgroup_clear(&one);
 		c->h[i] = c->h[--c->n];
 		return;
@@ -130,7 +128,7 @@ int cgroup_open(const Davit__RuntimeState *s, struct cgroup **out, struct err *e
 	if (!c)
 		return -1;
 	for (size_t i = 0; i < s->n_cgroups && i < HIERARCHY_MAX; i++) {
-		struct err one = {0};
+		struct err one = { 0 };
 		if (open_one(s->cgroups[i], &c->h[c->n++], &one) == 0)
 			continue;
 		/* A folder that is gone (removed, or never made after a reboot) is no error: the others are still to be removed. */
@@ -139,7 +137,7 @@ int cgroup_open(const Davit__RuntimeState *s, struct cgroup **out, struct err *e
 				*e = one;
 			return -1;
 		}
-		struct cgroup gone = {.h = {c->h[--c->n]}, .n = 1};
+		struct cgroup gone = { .h = { c->h[--c->n] }, .n = 1 };
 		cgroup_clear(&gone);
 	}
 	if (c->n == 0)

@@ -14,20 +14,20 @@
 static const struct {
 	const char *v1, *v2; /* v2 NULL: built in, not in cgroup.controllers; v1 NULL: only on v2 */
 } controllers[CONTROLLER_COUNT] = {
-	[CONTROLLER_CPU] = {"cpu", "cpu"},
-	[CONTROLLER_CPUACCT] = {"cpuacct", NULL},
-	[CONTROLLER_CPUSET] = {"cpuset", "cpuset"},
-	[CONTROLLER_MEMORY] = {"memory", "memory"},
-	[CONTROLLER_IO] = {"blkio", "io"},
-	[CONTROLLER_DEVICES] = {"devices", NULL},
-	[CONTROLLER_FREEZER] = {"freezer", NULL},
-	[CONTROLLER_PIDS] = {"pids", "pids"},
-	[CONTROLLER_HUGETLB] = {"hugetlb", "hugetlb"},
-	[CONTROLLER_NET_CLS] = {"net_cls", NULL},
-	[CONTROLLER_NET_PRIO] = {"net_prio", NULL},
-	[CONTROLLER_RDMA] = {"rdma", "rdma"},
-	[CONTROLLER_PERF_EVENT] = {"perf_event", NULL},
-	[CONTROLLER_MISC] = {"misc", "misc"},
+	[CONTROLLER_CPU] = { "cpu", "cpu" },
+	[CONTROLLER_CPUACCT] = { "cpuacct", NULL },
+	[CONTROLLER_CPUSET] = { "cpuset", "cpuset" },
+	[CONTROLLER_MEMORY] = { "memory", "memory" },
+	[CONTROLLER_IO] = { "blkio", "io" },
+	[CONTROLLER_DEVICES] = { "devices", NULL },
+	[CONTROLLER_FREEZER] = { "freezer", NULL },
+	[CONTROLLER_PIDS] = { "pids", "pids" },
+	[CONTROLLER_HUGETLB] = { "hugetlb", "hugetlb" },
+	[CONTROLLER_NET_CLS] = { "net_cls", NULL },
+	[CONTROLLER_NET_PRIO] = { "net_prio", NULL },
+	[CONTROLLER_RDMA] = { "rdma", "rdma" },
+	[CONTROLLER_PERF_EVENT] = { "perf_event", NULL },
+	[CONTROLLER_MISC] = { "misc", "misc" },
 };
 
 const char *controller_name(enum controller c, bool unified)
@@ -102,7 +102,7 @@ static bool mount_of_line(char *line, struct mount *m)
 	if (!tail)
 		return false;
 	*tail = '\0';
-	char *field[6] = {0};
+	char *field[6] = { 0 };
 	char *word = strtok_r(line, " ", &save);
 	for (size_t i = 0; i < ARRAY_LEN(field) && word; i++, word = strtok_r(NULL, " ", &save))
 		field[i] = word;
@@ -247,7 +247,7 @@ int host_find(struct cgroup *out, struct err *e)
 
 int cgroup_host_version(struct err *e)
 {
-	struct cgroup c = {0};
+	struct cgroup c = { 0 };
 	if (host_find(&c, e) < 0)
 		return -1;
 	int version = 2;
@@ -260,7 +260,7 @@ int cgroup_host_version(struct err *e)
 
 int cgroup_host_controllers(struct strv *out, struct err *e)
 {
-	struct cgroup c = {0};
+	struct cgroup c = { 0 };
 	int result = 0;
 	if (host_find(&c, e) < 0)
 		return -1;

@@ -57,36 +57,54 @@ int host_parse(const char *mountinfo, const char *self_cgroup, struct cgroup *ou
 void cgroup_clear(struct cgroup *c);
 struct hierarchy *cgroup_hierarchy_of(const struct cgroup *c, enum controller controller);
 
+enum step_kind {
+	STEP_MUST,
+	STEP_EITHER,	     /* of the steps of one field those whose file exists are written; one must be */
+	STEP_ABSENT_IS_FINE, /* without the file the value holds anyhow */
+};
+
 /* One file to write. */
 struct step {
+	enum step_kind kind;
 	enum controller controller;
-	const char *field; /* "linux.resources.memory.limit" */
+	bool unified;	/* which of the two versions it is for */
+	char field[96]; /* "linux.resources.memory.limit" */
 	char file[96];
 	char *value; /* owned */
-	bool either; /* of neighbouring steps with `either` and the same field those whose file exists are written; one must be */
-	bool absent_is_fine; /* a missing file means that the value holds anyhow */
+	bool done;
 };
+
+/* Steps in the order in which they are tried. The first failure sticks: e is set, further steps are not added. */
 struct plan {
 	struct step *v;
 	size_t n, cap;
+	bool unified; /* of the steps that are added */
+	bool failed;
+	struct err *e;
 };
 void plan_free(struct plan *p);
 #define auto_plan auto_cleanup(plan_free)
-/* What the kernel has now, needed where one file holds two fields. */
+
+/* What the kernel has now, needed where one value is made of two fields. */
 struct plan_now {
 	int64_t memory_limit; /* -1: none */
 	char quota[24];	      /* first word of cpu.max */
 };
-struct step *plan_add(struct plan *p, enum controller c, const char *field, const char *file, struct err *e, const char *value_format, ...)
+
+/* field: below linux.resources. */
+void plan_add(struct plan *p, enum step_kind kind, enum controller c, const char *field, const char *file, const char *value_format, ...)
 	__attribute__((format(printf, 6, 7)));
-/* The common part of both: names and numbers that no kernel may be asked about (ERR_INVALID, ERR_RANGE with the field). */
+/* ERR_UNSUPPORTED with the field. */
+void plan_refuse(struct plan *p, const char *field, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Names and numbers that no kernel need be asked about (ERR_INVALID, ERR_RANGE with the field). */
 int plan_check(const Davit__OciResources *r, struct err *e);
 /* The controllers that r needs. */
 unsigned plan_controllers(const Davit__OciResources *r);
-/* Adds the steps of r for the controllers of `mask`. */
-int plan_v1(const Davit__OciResources *r, unsigned mask, struct plan *p, struct err *e);
-int plan_v2(const Davit__OciResources *r, unsigned mask, const struct plan_now *now, struct plan *p, struct err *e);
-int plan_apply(const struct cgroup *c, const struct plan *p, struct err *e);
+/* Add the steps of r for the controllers of `mask`. Errors are in p. */
+void plan_same(const Davit__OciResources *r, unsigned mask, struct plan *p); /* what both versions call the same; both call it */
+void plan_v1(const Davit__OciResources *r, unsigned mask, struct plan *p);
+void plan_v2(const Davit__OciResources *r, unsigned mask, const struct plan_now *now, struct plan *p);
+int plan_apply(const struct cgroup *c, struct plan *p, struct err *e);
 /* All of r but the devices. */
 int resources_apply(const struct cgroup *c, const Davit__OciResources *r, struct err *e);
 
@@ -95,8 +113,6 @@ int resources_apply(const struct cgroup *c, const Davit__OciResources *r, struct
 uint64_t weight_of_shares(uint64_t shares);
 /* blkio weight (10..1000) to io.weight (1..10000). */
 uint64_t io_weight_of_blkio(uint64_t weight);
-/* memory.swap.max (swap alone) of limit and swap as the OCI spec has them (memory and swap). *out -1: no limit. */
-int swap_of_memsw(int64_t limit, int64_t memsw, int64_t *out, struct err *e);
 
 /* Device rules in the order of their weight: the last that matches decides, for each of read, write and mknod. */
 enum { DEVICE_MKNOD = 1, DEVICE_READ = 2, DEVICE_WRITE = 4, DEVICE_ALL = 7 }; /* as BPF_DEVCG_ACC_* */
@@ -133,7 +149,12 @@ int hierarchy_open(struct hierarchy *h, struct err *e);
 void hierarchy_unmake(struct hierarchy *h);
 /* Number behind `key ` in a file of lines "key number"; -1 if it is not there. key NULL: the file is the number alone ("max" is -1). */
 int64_t cgroup_read_key(int dirfd, const char *file, const char *key);
-/* Calls f(dirfd, arg) for a folder and all below it, the deepest first. Stops at the first non-zero result, which it returns. */
-int cgroup_walk(int dirfd, int (*f)(int dirfd, void *arg, struct err *e), void *arg, struct err *e);
+/* Calls f for a folder and all below it, the deepest first; parent and name are the folder's place (name NULL for the first). Stops at the first
+ * non-zero result, which it returns. */
+int cgroup_walk(int dirfd, int (*f)(int dirfd, int parent, const char *name, void *arg), void *arg);
+/* Whether a folder's own cgroup.procs names a process. */
+bool cgroup_has_process(int dirfd);
 /* The hierarchy in which processes are listed, frozen and signalled. */
 const struct hierarchy *cgroup_process_hierarchy(const struct cgroup *c);
+/* Sleeps for *us and doubles it up to `max`. False once `deadline` (CLOCK_MONOTONIC, ns) has passed. */
+bool cgroup_pause(unsigned *us, unsigned max, int64_t deadline);

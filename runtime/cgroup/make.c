@@ -43,10 +43,9 @@ static int make_again(struct hierarchy *h, struct err *e)
 		return 0;
 	}
 	auto_close int dir = file_open_dir(AT_FDCWD, h->path, e);
-	char first[32];
-	if (dir < 0 || file_read_line(dir, "cgroup.procs", first, sizeof(first), e) < 0)
+	if (dir < 0)
 		return -1;
-	if (*first == '\0')
+	if (!cgroup_has_process(dir))
 		return 0;
 	err_set(e, ERR_EXISTS, 0, "cgroup %s has processes of another container", h->path);
 	return err_remedy(e, "choose another linux.cgroupsPath, or end those processes");
