@@ -65,39 +65,22 @@ int log_format_of(const char *name, enum log_format *out, struct err *e)
 	return err_remedy(e, "use text, json or journald");
 }
 
-/* Bytes of the UTF-8 sequence at p (RFC 3629), 0 if it is none. */
-static size_t utf8_length(const unsigned char *p)
-{
-	size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
-	for (size_t i = 1; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	bool overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
-	bool surrogate = p[0] == 0xed && p[1] >= 0xa0;
-	return overlong || surrogate || (p[0] == 0xf4 && p[1] >= 0x90) ? 0 : n;
-}
-
 /* Copies s into out so that it is one line, and inside a JSON string if json. Stops where the next character would not fit. */
 static size_t escape(const char *s, bool json, char *out, size_t cap)
 {
 	size_t used = 0;
-	for (const unsigned char *p = (const unsigned char *)s; *p;) {
+	while (*s) {
 		char text[8];
-		size_t n = utf8_length(p);
-		if (n == 0)
-			snprintf(text, sizeof(text), "\xef\xbf\xbd");
-		else if (json && (*p == '"' || *p == '\\'))
-			snprintf(text, sizeof(text), "\\%c", *p);
-		else if (*p < 0x20 || *p == 0x7f)
-			snprintf(text, sizeof(text), json ? "\\u%04x" : "\\x%02x", *p);
+		unsigned char c = (unsigned char)*s;
+		if (!json && (c < 0x20 || c == 0x7f || c == '"' || c == '\\'))
+			snprintf(text, sizeof(text), c == '"' || c == '\\' ? "%c" : "\\x%02x", *s++);
 		else
-			snprintf(text, sizeof(text), "%.*s", (int)n, (const char *)p);
+			str_json_char(&s, text);
 		size_t len = strlen(text);
 		if (used + len >= cap)
 			break;
 		memcpy(out + used, text, len);
 		used += len;
-		p += n ? n : 1;
 	}
 	out[used] = '\0';
 	return used;

@@ -17,6 +17,8 @@ int buf_reserve(struct buf *b, size_t more, struct err *e);
 int buf_append(struct buf *b, const void *p, size_t n, struct err *e);
 int buf_puts(struct buf *b, const char *s, struct err *e);
 int buf_printf(struct buf *b, struct err *e, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Appends s as a JSON string with its quotes; what is no UTF-8 becomes U+FFFD. */
+int buf_json_string(struct buf *b, const char *s, struct err *e);
 /* Removes n bytes from the front. */
 void buf_consume(struct buf *b, size_t n);
 
@@ -46,3 +48,7 @@ char *str_human_ns(uint64_t ns, char *out, size_t cap);
 /* n random bytes as 2n lowercase hex digits (getrandom(2)); out has 2n + 1 bytes. */
 int str_random_hex(char *out, size_t n, struct err *e);
 void str_hex(const void *p, size_t n, char *out);
+/* Bytes of the UTF-8 character at p (RFC 3629; NUL is one), 0 if it is none. Reads no byte past the first that is wrong. */
+size_t str_utf8_length(const char *p);
+/* How the character at *s stands in a JSON string, NUL-terminated into out; *s moves past it. What is no UTF-8 becomes U+FFFD. */
+void str_json_char(const char **s, char out[8]);
