@@ -1,0 +1,102 @@
+/* Frames of the migration stream. See stream.h, proto/stream.proto and proto/frame.h. */
+#include "migrate/stream.h"
+#include <assert.h>
+#include "proto/frame.h"
+
+int stream_put(struct buf *out, Davit__StreamFrame *f, struct err *e)
+{
+	return frame_put_header(out, f, e);
+}
+
+int stream_put_abort(struct buf *out, const struct err *error, const Davit__Error *detail, struct err *e)
+{
+	Davit__StreamAbort abort = DAVIT__STREAM_ABORT__INIT;
+	Davit__StreamFrame f = DAVIT__STREAM_FRAME__INIT;
+	auto_pb(Davit__Error) *made = detail ? NULL : pb_error(error);
+
+	if (!detail && !made)
+		return err_set(e, ERR_RESOURCE, 0, "no memory for an error");
+	abort.error = detail ? (Davit__Error *)detail : made;
+	f.body_case = DAVIT__STREAM_FRAME__BODY_ABORT;
+	f.abort = &abort;
+	return stream_put(out, &f, e);
+}
+
+void stream_data_head(uint8_t at[STREAM_DATA_HEAD], Davit__StreamChannel channel, uint64_t offset, const void *payload, uint32_t len)
+{
+	Davit__StreamData data = DAVIT__STREAM_DATA__INIT;
+	Davit__StreamFrame f = DAVIT__STREAM_FRAME__INIT;
+
+	data.channel = channel;
+	data.offset = offset;
+	data.xxh3 = XXH3_64bits(payload, len);
+	f.has_payload_len = 1;
+	f.payload_len = len;
+	f.body_case = DAVIT__STREAM_FRAME__BODY_DATA;
+	f.data = &data;
+	at[0] = at[1] = at[2] = 0;
+	at[3] = STREAM_DATA_HEAD - 4;
+	assert(davit__stream_frame__get_packed_size(&f) == STREAM_DATA_HEAD - 4);
+	davit__stream_frame__pack(&f, at + 4);
+}
+
+int stream_sum_init(struct stream_sum *s, struct err *e)
+{
+	s->bytes = 0;
+	s->state = XXH3_createState();
+	if (!s->state)
+		return err_set(e, ERR_RESOURCE, 0, "no memory for a checksum");
+	XXH3_64bits_reset(s->state);
+	return 0;
+}
+
+void stream_sum_add(struct stream_sum *s, const void *p, size_t n)
+{
+	s->bytes += n;
+	XXH3_64bits_update(s->state, p, n);
+}
+
+uint64_t stream_sum_digest(const struct stream_sum *s)
+{
+	return XXH3_64bits_digest(s->state);
+}
+
+void stream_sum_free(struct stream_sum *s)
+{
+	XXH3_freeState(s->state);
+	s->state = NULL;
+}
+
+int stream_put_end(struct buf *out, Davit__StreamChannel channel, const struct stream_sum *s, struct err *e)
+{
+	Davit__StreamEnd end = DAVIT__STREAM_END__INIT;
+	Davit__StreamFrame f = DAVIT__STREAM_FRAME__INIT;
+
+	end.channel = channel;
+	end.bytes = s->bytes;
+	end.xxh3 = stream_sum_digest(s);
+	f.body_case = DAVIT__STREAM_FRAME__BODY_END;
+	f.end = &end;
+	return stream_put(out, &f, e);
+}
+
+int stream_check_end(const Davit__StreamEnd *end, const struct stream_sum *s, struct err *e)
+{
+	const char *name = stream_channel_name(end->channel);
+	if (end->bytes != s->bytes)
+		return err_set(e, ERR_CORRUPT, 0, "channel %s ended after %llu bytes, %llu came", name, (unsigned long long)end->bytes,
+			       (unsigned long long)s->bytes);
+	if (end->xxh3 != stream_sum_digest(s))
+		return err_set(e, ERR_CORRUPT, 0, "channel %s: its checksum is wrong", name);
+	return 0;
+}
+
+const char *stream_channel_name(Davit__StreamChannel channel)
+{
+	static const char *const names[] = {
+		[DAVIT__STREAM_CHANNEL__CHANNEL_IMAGES] = "images", [DAVIT__STREAM_CHANNEL__CHANNEL_LAYER] = "layer",
+		[DAVIT__STREAM_CHANNEL__CHANNEL_PAGES] = "pages",   [DAVIT__STREAM_CHANNEL__CHANNEL_PAGES_REPLY] = "pages_reply",
+		[DAVIT__STREAM_CHANNEL__CHANNEL_LOG] = "log",
+	};
+	return channel < ARRAY_LEN(names) && names[channel] ? names[channel] : "(unknown)";
+}
