@@ -32,6 +32,7 @@ LDFLAGS += $(LDOPT) -pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
 PROTOS := $(wildcard proto/*.proto)
 PROTO_C := $(PROTOS:%.proto=$(BUILD)/gen/%.pb-c.c)
 PROTO_H := $(PROTO_C:.c=.h)
+PROTO_TYPES := $(BUILD)/gen/proto/types.c
 SRC_base := $(wildcard base/*.c)
 SRC_proto := $(wildcard proto/*.c)
 SRC_runtime := $(filter-out runtime/cli/% runtime/monitor/%,$(wildcard runtime/*.c runtime/*/*.c))
@@ -99,6 +100,13 @@ fuzz: ## run each fuzzer for FUZZ_SECONDS (default 20)
 $(BUILD)/gen/proto/%.pb-c.c $(BUILD)/gen/proto/%.pb-c.h: proto/%.proto $(PROTOS)
 	@mkdir -p $(BUILD)/gen/proto
 	protoc-c -Iproto --c_out=$(BUILD)/gen/proto $<
+$(PROTO_TYPES): $(PROTO_H) Makefile
+	@{ for h in $(notdir $(PROTO_H)); do echo "#include \"$$h\""; done; \
+	echo '#include "proto/types.h"'; echo 'const ProtobufCMessageDescriptor *const proto_types[] = {'; \
+	sed -n 's/^extern const ProtobufCMessageDescriptor \(.*\);/\t\&\1,/p' $(PROTO_H); echo '};'; \
+	echo 'const size_t proto_types_count = sizeof(proto_types) / sizeof(proto_types[0]);'; } >$@
+$(PROTO_TYPES:.c=.o): $(PROTO_TYPES)
+	$(CC) $(CPPFLAGS) -I$(BUILD)/gen/proto $(CFLAGS) -c -o $@ $<
 $(BUILD)/gen/proto/%.pb-c.o: $(BUILD)/gen/proto/%.pb-c.c | $(PROTO_H)
 	$(CC) $(CPPFLAGS) -I$(BUILD)/gen/proto $(filter-out -W%,$(CFLAGS)) -c -o $@ $<
 $(BUILD)/obj/%.o: %.c | $(PROTO_H)
@@ -112,7 +120,7 @@ $(LIB)/lib$(1).a: $(call obj,$(1)) $(2)
 	ar rcs $$@ $$^
 endef
 $(eval $(call lib_rule,base,))
-$(eval $(call lib_rule,proto,$(PROTO_C:.c=.o)))
+$(eval $(call lib_rule,proto,$(PROTO_C:.c=.o) $(PROTO_TYPES:.c=.o)))
 $(eval $(call lib_rule,runtime,))
 $(eval $(call lib_rule,migrate,))
 $(eval $(call lib_rule,agent,))
