@@ -1,0 +1,116 @@
+/* See images.h. An image: u32 head magic, u32 magic of its type, then each entry as u32 length and protobuf bytes; all in the machine's byte order
+ * (CRIU's image.c, magic.h). */
+#include "runtime/criu/images.h"
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/str.h"
+#include "proto/pb.h"
+
+#define HEAD_IMAGE 0x54564319
+#define HEAD_SERVICE 0x55105940
+#define IMAGE_MAX (16 << 20)
+
+static const struct image_type {
+	const ProtobufCMessageDescriptor *descriptor;
+	uint32_t head, magic;
+} types[] = {
+	{ &criu__userns_entry__descriptor, HEAD_IMAGE, 0x55474906 },
+	{ &criu__timens_entry__descriptor, HEAD_IMAGE, 0x43114433 },
+	{ &criu__cgroup_entry__descriptor, HEAD_IMAGE, 0x59383330 },
+	{ &criu__stats_entry__descriptor, HEAD_SERVICE, 0x57093306 },
+};
+
+struct image_head {
+	uint32_t head, magic, length;
+};
+
+static const struct image_type *type_of(const ProtobufCMessageDescriptor *d)
+{
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		if (types[i].descriptor == d)
+			return &types[i];
+	return NULL;
+}
+
+void *criu_image_read(int dirfd, const char *name, const ProtobufCMessageDescriptor *d, struct err *e)
+{
+	const struct image_type *t = type_of(d);
+	struct image_head h;
+	size_t n;
+
+	auto_free char *data = file_read(dirfd, name, IMAGE_MAX, &n, e);
+	if (!data)
+		return NULL;
+	memcpy(&h, data, MIN(n, sizeof(h)));
+	if (!t || n < sizeof(h) || h.head != t->head || h.magic != t->magic || h.length > n - sizeof(h)) {
+		err_set(e, ERR_CORRUPT, 0, "%s is no image of that kind", name);
+		return NULL;
+	}
+	return pb_unpack(d, data + sizeof(h), h.length, name, e);
+}
+
+int criu_image_write(int dirfd, const char *name, const ProtobufCMessage *m, struct err *e)
+{
+	const struct image_type *t = type_of(m->descriptor);
+	auto_buf struct buf b = { 0 };
+
+	if (!t)
+		return err_set(e, ERR_INTERNAL, 0, "%s: no image of %s is known", name, m->descriptor->name);
+	struct image_head h = { t->head, t->magic, (uint32_t)protobuf_c_message_get_packed_size(m) };
+	if (buf_append(&b, &h, sizeof(h), e) < 0 || pb_pack(m, &b, e) < 0)
+		return -1;
+	return file_write_atomic(dirfd, name, b.data, b.len, 0644, false, e);
+}
+
+int criu_image_find(int dirfd, const char *kind, char out[64], struct err *e)
+{
+	size_t n = strlen(kind);
+	struct dirent *d;
+
+	int fd = file_open_dir(dirfd, ".", e);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return fd < 0 ? -1 : err_sys(e, errno, "read the images' folder");
+	}
+	out[0] = '\0';
+	while (!out[0] && (d = readdir(dir)))
+		if (str_prefix(d->d_name, kind) && d->d_name[n] == '-' && str_suffix(d->d_name, ".img") && strlen(d->d_name) < 64)
+			strcpy(out, d->d_name);
+	closedir(dir);
+	return out[0] ? 1 : 0;
+}
+
+static int move_range(Criu__IdExtent **map, size_t n, const char *what, const Davit__IdRange *ids, struct err *e)
+{
+	if (n != 1 || map[0]->first != 0)
+		return err_set(e, ERR_INVALID, 0, "the images' %s map is not one range from 0: it cannot be moved", what);
+	if (map[0]->count > ids->size)
+		return err_field(e, "ids.size", "the images need %u %ss, the range has %u", map[0]->count, what, ids->size);
+	map[0]->lower_first = ids->host_start;
+	return 0;
+}
+
+int criu_images_set_ids(int images_dirfd, int out_dirfd, const Davit__IdRange *ids, struct err *e)
+{
+	char name[64];
+
+	int found = criu_image_find(images_dirfd, "userns", name, e);
+	if (found <= 0)
+		return found;
+	auto_pb(Criu__UsernsEntry) *u = criu_image_read(images_dirfd, name, &criu__userns_entry__descriptor, e);
+	if (!u || move_range(u->uid_map, u->n_uid_map, "user id", ids, e) < 0 || move_range(u->gid_map, u->n_gid_map, "group id", ids, e) < 0)
+		return -1;
+	return criu_image_write(out_dirfd, name, &u->base, e);
+}
+
+int criu_images_dump_stats(int images_dirfd, Criu__StatsEntry **out, struct err *e)
+{
+	*out = criu_image_read(images_dirfd, "stats-dump", &criu__stats_entry__descriptor, e);
+	return *out ? 0 : -1;
+}

@@ -1,0 +1,85 @@
+/* See mounts.h. Sources: mount_namespaces(7), CRIU's kerndat.c, kernel Documentation/filesystems/overlayfs.rst. */
+#include "runtime/criu/mounts.h"
+#include <errno.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include "base/fd.h"
+#include "base/file.h"
+
+#define CACHE_FILE "/run/criu.kdat"
+
+static bool on_tmpfs(const char *path)
+{
+	struct statfs s;
+	return statfs(path, &s) == 0 && s.f_type == TMPFS_MAGIC;
+}
+
+bool criu_cache_folder(const struct criu_call *c, char out[PATH_MAX])
+{
+	struct stat st;
+
+	/* Another criu at the same path has another cache, as it would refuse this one but could not replace it. */
+	if (!c->tmp_dir || on_tmpfs("/run") || !on_tmpfs(c->tmp_dir) || stat(c->criu, &st) < 0)
+		return false;
+	snprintf(out, PATH_MAX, "%s/criu-%lx-%lx", c->tmp_dir, (unsigned long)st.st_ino, (unsigned long)st.st_mtime);
+	return mkdir(out, 0700) == 0 || errno == EEXIST;
+}
+
+/* An empty file to bind over: other criu programs take it for a stale cache. */
+static bool mount_point_ready(void)
+{
+	auto_close int fd = open(CACHE_FILE, O_CREAT | O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return fd >= 0;
+}
+
+static void prepare_cache(const struct criu_call *c, struct criu_mounts *m)
+{
+	char folder[PATH_MAX];
+
+	if (!criu_cache_folder(c, folder))
+		return;
+	if ((size_t)snprintf(m->cache, sizeof(m->cache), "%s/criu.kdat", folder) < sizeof(m->cache) && file_exists(AT_FDCWD, m->cache) &&
+	    mount_point_ready())
+		return;
+	m->cache[0] = '\0';
+}
+
+static int prepare_over(const struct criu_call *c, struct criu_mounts *m, struct err *e)
+{
+	/* These separate the parts of overlayfs's option. */
+	if (strpbrk(c->over, ":,\\") || strpbrk(c->images, ":,\\"))
+		return err_set(e, ERR_INVALID, 0, "a path with ':', ',' or '\\' cannot hold images: %s", c->images);
+	snprintf(m->options, sizeof(m->options), "lowerdir=%s:%s", c->over, c->images);
+	m->images = c->images;
+	return 0;
+}
+
+int criu_mounts_prepare(const struct criu_call *c, struct criu_mounts *m, struct err *e)
+{
+	*m = (struct criu_mounts){ .root = c->root };
+	prepare_cache(c, m);
+	if (c->over && prepare_over(c, m, e) < 0)
+		return -1;
+	m->any = m->cache[0] || m->root || m->images;
+	return 0;
+}
+
+int criu_mounts_apply(const struct criu_mounts *m)
+{
+	if (!m->any)
+		return 0;
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
+		return -1;
+	if (m->cache[0] && mount(m->cache, m->whole_run ? "/run" : CACHE_FILE, NULL, MS_BIND, NULL) < 0)
+		return -1;
+	if (m->root && mount(m->root, m->root, NULL, MS_BIND, NULL) < 0)
+		return -1;
+	if (m->images && mount("overlay", m->images, "overlay", MS_RDONLY, m->options) < 0)
+		return -1;
+	return 0;
+}
