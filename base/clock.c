@@ -45,14 +45,14 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* The unit at *s, which is moved past it; 0 if there is none of that name. No name at all, at the end: seconds. */
-static int64_t take_unit(const char **s)
+/* The unit at *s, which is moved past it; 0 if there is none of that name. A number alone is seconds. */
+static int64_t take_unit(const char **s, bool alone)
 {
 	size_t n = 0;
 	while ((*s)[n] >= 'a' && (*s)[n] <= 'z')
 		n++;
 	if (n == 0)
-		return **s == '\0' ? NSEC_PER_SEC : 0;
+		return alone && **s == '\0' ? NSEC_PER_SEC : 0;
 	for (size_t i = 0; i < ARRAY_LEN(units); i++)
 		if (strlen(units[i].name) == n && memcmp(units[i].name, *s, n) == 0) {
 			*s += n;
@@ -62,7 +62,7 @@ static int64_t take_unit(const char **s)
 }
 
 /* One "1.5s" at *s is added to *total. 0, or the code of what is wrong. */
-static enum err_code take_part(const char **s, int64_t *total)
+static enum err_code take_part(const char **s, bool first, int64_t *total)
 {
 	int64_t whole = 0, fraction = 0, scale = 1;
 	const char *start = *s;
@@ -81,7 +81,7 @@ static enum err_code take_part(const char **s, int64_t *total)
 		if (*s == point + 1)
 			return ERR_INVALID;
 	}
-	int64_t unit = take_unit(s);
+	int64_t unit = take_unit(s, first);
 	if (unit == 0)
 		return ERR_INVALID;
 	if (__builtin_mul_overflow(whole, unit, &whole) || __builtin_add_overflow(*total, whole, total))
@@ -96,7 +96,7 @@ int clock_span_parse(const char *s, int64_t *ns, const char *what, struct err *e
 	const char *at = s;
 	enum err_code code;
 	do
-		code = take_part(&at, &total);
+		code = take_part(&at, at == s, &total);
 	while (code == ERR_NONE && *at);
 	if (code == ERR_NONE) {
 		*ns = total;
