@@ -128,3 +128,18 @@ Davit__ContainerStatusList *core_list(struct core *c, struct err *e)
 	r.list = &l;
 	return take(core_call(c, &r, CORE_TIMEOUT_MS, NULL, e), DAVIT__CORE_REPLY__RESULT_LIST, e);
 }
+
+int core_let_run(struct core *c, const char *name, struct err *e)
+{
+	struct err why = { 0 };
+	if (core_resume(c, name, &why) == 0)
+		return 1;
+	auto_pb(Davit__ContainerStatus) *s = why.code == ERR_STATE ? core_get(c, name, &why) : NULL;
+	if (s && str_eq(s->state, "running"))
+		return 1;
+	if (why.code == ERR_NOT_FOUND || (s && str_eq(s->state, "stopped")))
+		return 0;
+	if (e)
+		*e = why;
+	return -1;
+}

@@ -118,7 +118,7 @@ static void act_resume(struct source *s, bool paused)
 {
 	struct err e = { 0 };
 	source_dump_close(s);
-	if (paused && core_resume(&s->core, s->job->container, &e) < 0 && e.code != ERR_NOT_FOUND) {
+	if (paused && core_let_run(&s->core, s->job->container, &e) < 0) {
 		log_err(LOG_LEVEL_ERROR, "container stays frozen for now", &e);
 		finish(s, false);
 		return;

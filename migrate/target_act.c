@@ -1,0 +1,390 @@
+/* What the target does: check and prepare on the offer, restore on `frozen`, thaw on the commit, drop on failure. All on the worker's thread.
+ *
+ * The offsets of the clocks are chosen last, right before the restore, since a clock that is to stand still stands until then. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "migrate/compat.h"
+#include "migrate/target_private.h"
+
+/* A restore of a large container reads all of its memory: this many times the silence that the source tolerates, with a sign of life in between. */
+#define RESTORE_PATIENCE 20
+#define SIGN_OF_LIFE_MS 5000
+#define RETRY_MS 500
+
+int target_open_core(struct target *t, struct err *e)
+{
+	if (t->has_core)
+		return 0;
+	if (t->host.open_core(t->host.arg, &t->core, e) < 0)
+		return -1;
+	t->has_core = true;
+	return 0;
+}
+
+/* A core socket that failed is of no more use; the next try opens another. */
+static void drop_core(struct target *t)
+{
+	if (t->has_core)
+		core_close(&t->core);
+	t->has_core = false;
+	t->prepare_id = 0;
+}
+
+static int send_accept(struct target *t, Davit__HostFacts *facts, Davit__Error *refusal, struct err *e)
+{
+	Davit__StreamAccept a = DAVIT__STREAM_ACCEPT__INIT;
+	Davit__StreamFrame f = DAVIT__STREAM_FRAME__INIT;
+	a.facts = facts;
+	a.refusal = refusal;
+	f.body_case = DAVIT__STREAM_FRAME__BODY_ACCEPT;
+	f.accept = &a;
+	return target_put(t, &f, e);
+}
+
+/* Answers that the offer is not taken and ends the stream. */
+static void refuse(struct target *t, const struct err *why, Davit__Error *detail)
+{
+	auto_pb(Davit__Error) *made = detail ? NULL : pb_error(why);
+	send_accept(t, NULL, detail ? detail : made, NULL);
+	t->ends = true;
+}
+
+static int check_offer(struct target *t, const Davit__StreamOffer *o, struct err *e)
+{
+	if (!str_eq(o->move_id, t->id))
+		return err_field(e, "offer.moveId", "the offer is of move %s, its address of %s", o->move_id, t->id);
+	if (str_check_name(o->spec->name, "offer.spec.name", e) < 0)
+		return -1;
+	return clock_policy_of(o->clock_policy ? o->clock_policy : "continue", &t->policy, e);
+}
+
+/* Everything that could speak against it. *facts: this host's, owned by the caller. 0; -1: refused, with *refusal (owned) or *e. */
+static int check_host(struct target *t, Davit__HostFacts **facts, Davit__Error **refusal, struct err *e)
+{
+	auto_pb(Davit__ContainerStatusList) *list = NULL;
+	if (check_offer(t, t->offer, e) < 0 || target_open_core(t, e) < 0)
+		return -1;
+	if (!(*facts = t->host.facts(t->host.arg, e)) || !(list = core_list(&t->core, e)))
+		return -1;
+	*refusal = compat_check(t->offer, *facts, list, e);
+	return *refusal || e->code ? -1 : 0;
+}
+
+static int open_journal(struct target *t, struct err *e)
+{
+	if (record_init(&t->record, t->id, t->offer->spec->name, "target", t->host.peer, e) < 0 ||
+	    pb_set_str(&t->record.m->source_url, t->offer->source_url ? t->offer->source_url : "", e) < 0 ||
+	    record_state(&t->record, handover_state_name(TARGET_OFFERED), e) < 0)
+		return -1;
+	if (journal_create(t->host.folder, t->id, &t->journal, e) < 0)
+		return -1;
+	return journal_append(&t->journal, TARGET_OFFERED, NULL, t->offer, t->record.m, true, e);
+}
+
+static int reserve(struct target *t, struct err *e)
+{
+	if (!t->host.reserve)
+		return 0;
+	if (t->host.reserve(t->host.arg, t->offer, e) < 0)
+		return -1;
+	t->reserved = true;
+	return 0;
+}
+
+/* Takes the offer over. */
+void target_on_offer(struct target *t, Davit__StreamOffer *offer)
+{
+	auto_pb(Davit__HostFacts) *facts = NULL;
+	auto_pb(Davit__Error) *refusal = NULL;
+	struct err e = { 0 };
+
+	t->offer = offer;
+	if (check_host(t, &facts, &refusal, &e) < 0) {
+		refuse(t, &e, refusal);
+		return;
+	}
+	if (offer->check_only) {
+		send_accept(t, facts, NULL, NULL);
+		t->ends = true;
+		return;
+	}
+	if (reserve(t, &e) < 0 || open_journal(t, &e) < 0) {
+		refuse(t, &e, NULL);
+		if (t->reserved && t->host.release)
+			t->host.release(t->host.arg, offer);
+		return;
+	}
+	target_phase(t, "offer", true);
+	target_event(t, EVENT_CHECKED);
+	if (t->state == TARGET_PREPARING && send_accept(t, facts, NULL, &e) < 0)
+		target_fail(t, EVENT_FAILED, &e, NULL);
+	target_phase(t, "offer", false);
+}
+
+static int prepare(struct target *t, struct err *e)
+{
+	Davit__CoreRestorePrepare p = DAVIT__CORE_RESTORE_PREPARE__INIT;
+	Davit__CoreRequest r = DAVIT__CORE_REQUEST__INIT;
+	auto_core_fds struct core_fds fds = CORE_FDS_INIT;
+
+	p.spec = t->offer->spec;
+	p.ids = t->offer->ids;
+	p.has_cpuinfo = t->offer->facts->has_cpuinfo;
+	p.cpuinfo = t->offer->facts->cpuinfo;
+	r.op_case = DAVIT__CORE_REQUEST__OP_RESTORE_PREPARE;
+	r.restore_prepare = &p;
+	t->prepared = true;
+	auto_pb(Davit__CoreReply) *reply = core_call(&t->core, &r, CORE_TIMEOUT_MS, &fds, e);
+	if (!reply)
+		return -1;
+	t->prepare_id = r.id;
+	return target_channels_open(t, &fds, e);
+}
+
+/* The place is made before the accept, so that what the core refuses is refused before the container is touched. */
+static void act_prepare(struct target *t)
+{
+	struct err e = { 0 };
+	if (prepare(t, &e) == 0) {
+		target_phase(t, "transfer", true);
+		return;
+	}
+	refuse(t, &e, t->core.error);
+	target_fail(t, EVENT_FAILED, &e, t->core.error);
+}
+
+/* A reply of the core that takes its time: the source hears from us meanwhile. Owned, or NULL. */
+static Davit__CoreReply *patient(struct target *t, uint64_t id, struct err *e)
+{
+	int64_t limit = clock_now_ns(CLOCK_MONOTONIC) + (int64_t)t->host.timeout_ms * RESTORE_PATIENCE * NSEC_PER_MSEC;
+	for (;;) {
+		Davit__StreamProgress progress = DAVIT__STREAM_PROGRESS__INIT;
+		Davit__StreamFrame f = DAVIT__STREAM_FRAME__INIT;
+		Davit__CoreReply *r = core_recv(&t->core, id, SIGN_OF_LIFE_MS, NULL, e);
+		/* An answered timeout is an error of the core's own, ours leaves no detail. */
+		if (r || e->code != ERR_TIMEOUT || t->core.error || clock_now_ns(CLOCK_MONOTONIC) > limit)
+			return r;
+		err_clear(e);
+		progress.phase = "restore";
+		f.body_case = DAVIT__STREAM_FRAME__BODY_PROGRESS;
+		f.progress = &progress;
+		target_put(t, &f, NULL);
+	}
+}
+
+/* What the core still has to say about the prepared place: everything is stored. */
+static int finish_prepare(struct target *t, struct err *e)
+{
+	uint64_t id = t->prepare_id;
+	t->prepare_id = 0;
+	auto_pb(Davit__CoreReply) *r = patient(t, id, e);
+	return r ? 0 : -1;
+}
+
+static int choose_clocks(struct target *t, const Davit__StreamFrozen *frozen, Davit__CoreRestoreRun *run, struct err *e)
+{
+	Davit__ClockResult *c = pb_new(&davit__clock_result__descriptor, e);
+	t->clock = c;
+	if (!c || clock_map_check(frozen->map, e) < 0 || pb_set_str(&c->policy, clock_policy_name(t->policy), e) < 0 ||
+	    !(c->before = pb_dup(&frozen->dump->clock->base, e)))
+		return -1;
+	t->delta = frozen->map->delta_boottime;
+	struct clock_reading now = clock_read();
+	int64_t elapsed = clock_elapsed(frozen->dump->clock, t->delta, &now);
+	if (clock_policy_offsets(t->policy, frozen->dump->clock, elapsed, &now, &run->offset_monotonic, &run->offset_boottime, e) < 0)
+		return -1;
+	c->has_offset_monotonic = c->has_offset_boottime = c->has_bound = 1;
+	c->offset_monotonic = run->offset_monotonic;
+	c->offset_boottime = run->offset_boottime;
+	c->bound = frozen->map->bound;
+	c->has_realtime_difference = frozen->map->has_realtime_difference;
+	c->realtime_difference = frozen->map->realtime_difference;
+	return 0;
+}
+
+static int restore(struct target *t, const Davit__StreamFrozen *frozen, struct err *e)
+{
+	Davit__CoreRestoreRun run = DAVIT__CORE_RESTORE_RUN__INIT;
+	Davit__CoreRequest r = DAVIT__CORE_REQUEST__INIT;
+
+	if (finish_prepare(t, e) < 0)
+		return -1;
+	target_channels_close(t);
+	run.name = t->offer->spec->name;
+	run.descriptors = frozen->dump->descriptors;
+	run.n_descriptors = frozen->dump->n_descriptors;
+	run.has_hold_network = 1;
+	run.hold_network = true;
+	r.op_case = DAVIT__CORE_REQUEST__OP_RESTORE_RUN;
+	r.restore_run = &run;
+	if (choose_clocks(t, frozen, &run, e) < 0 || core_send(&t->core, &r, e) < 0)
+		return -1;
+	auto_pb(Davit__CoreReply) *reply = patient(t, r.id, e);
+	return reply ? 0 : -1;
+}
+
+void target_on_frozen(struct target *t, const Davit__StreamFrozen *frozen)
+{
+	struct err e = { 0 };
+	pthread_mutex_lock(&t->lock);
+	bool whole = t->ended == TARGET_CHANNELS;
+	pthread_mutex_unlock(&t->lock);
+	if (t->state != TARGET_PREPARING || !whole) {
+		err_set(&e, ERR_PROTOCOL, 0, "frozen before everything was sent");
+		target_fail(t, EVENT_FAILED, &e, NULL);
+		return;
+	}
+	target_phase(t, "transfer", false);
+	target_phase(t, "restore", true);
+	int r = restore(t, frozen, &e);
+	target_phase(t, "restore", false);
+	if (r < 0)
+		target_fail(t, EVENT_FAILED, &e, t->has_core ? t->core.error : NULL);
+	else
+		target_event(t, EVENT_RESTORED);
+}
+
+static void act_send_ready(struct target *t)
+{
+	Davit__StreamReady ready = DAVIT__STREAM_READY__INIT;
+	Davit__RestoreDone done = DAVIT__RESTORE_DONE__INIT;
+	Davit__StreamFrame f = DAVIT__STREAM_FRAME__INIT;
+	struct err e = { 0 };
+
+	ready.restore = &done;
+	ready.clock = t->clock;
+	f.body_case = DAVIT__STREAM_FRAME__BODY_READY;
+	f.ready = &ready;
+	target_phase(t, "commit", true);
+	if (target_put(t, &f, &e) < 0)
+		target_fail(t, EVENT_LOST, &e, NULL);
+}
+
+/* How the clocks came out, for the record; the container runs already, so a failure here loses a line and nothing else. */
+static void judge_clocks(struct target *t, int64_t thawed)
+{
+	struct err e = { 0 };
+	if (!t->clock)
+		return;
+	t->clock->after = core_clock(&t->core, t->offer->spec->name, &e);
+	if (!t->clock->after) {
+		log_err(LOG_LEVEL_WARN, "clocks after the move", &e);
+		return;
+	}
+	clock_policy_judge(t->policy, t->delta, thawed, t->clock->after, t->clock);
+	pthread_mutex_lock(&t->lock);
+	pb_freep(&t->record.m->clock);
+	t->record.m->clock = pb_dup(&t->clock->base, NULL);
+	t->record.m->has_downtime_us = 1;
+	t->record.m->downtime_us = t->clock->downtime / NSEC_PER_USEC;
+	pthread_mutex_unlock(&t->lock);
+}
+
+static void send_running(struct target *t, int64_t thawed)
+{
+	Davit__StreamRunning running = DAVIT__STREAM_RUNNING__INIT;
+	Davit__StreamFrame f = DAVIT__STREAM_FRAME__INIT;
+	running.clock = t->clock;
+	running.thawed_boottime = thawed;
+	f.body_case = DAVIT__STREAM_FRAME__BODY_RUNNING;
+	f.running = &running;
+	target_put(t, &f, NULL); /* if it cannot be told, the source asks */
+}
+
+static void act_thaw(struct target *t)
+{
+	const char *name = t->offer->spec->name;
+	struct err e = { 0 };
+	int runs;
+	target_phase(t, "commit", false);
+	target_phase(t, "thaw", true);
+	while (target_open_core(t, &e) < 0 || (runs = core_let_run(&t->core, name, &e)) < 0) {
+		log_err(LOG_LEVEL_ERROR, "thaw", &e);
+		drop_core(t);
+		err_clear(&e);
+		if (!target_sleep(t, RETRY_MS))
+			return; /* the agent ends; its next start thaws */
+	}
+	int64_t thawed = clock_now_ns(CLOCK_BOOTTIME);
+	/* One that is no longer there died while it stood here: it had its right to run, as on any host. */
+	if (!runs)
+		log_warn("container %s died before its thaw", name);
+	else if (core_announce(&t->core, name, &e) < 0)
+		log_err(LOG_LEVEL_WARN, "announce the container's addresses", &e);
+	target_phase(t, "thaw", false);
+	judge_clocks(t, thawed);
+	send_running(t, thawed);
+	target_event(t, EVENT_THAWED);
+}
+
+/* The source is told why, unless it was its own wish. */
+static void send_abort(struct target *t)
+{
+	auto_buf struct buf b = { 0 };
+	struct err none = { 0 };
+	if (!t->error.code || t->ends)
+		return;
+	if (stream_put_abort(&b, &t->error, t->detail, &none) < 0)
+		return;
+	pthread_mutex_lock(&t->lock);
+	buf_append(&t->out, b.data, b.len, NULL);
+	pthread_cond_broadcast(&t->changed);
+	pthread_mutex_unlock(&t->lock);
+}
+
+static void act_drop(struct target *t)
+{
+	struct err e = { 0 };
+	send_abort(t);
+	t->ends = true;
+	target_end_stream(t);
+	target_channels_close(t);
+	while (t->prepared &&
+	       (target_open_core(t, &e) < 0 || (core_restore_drop(&t->core, t->offer->spec->name, &e) < 0 && e.code != ERR_NOT_FOUND))) {
+		log_err(LOG_LEVEL_ERROR, "remove what was restored", &e);
+		drop_core(t);
+		err_clear(&e);
+		if (!target_sleep(t, RETRY_MS))
+			return;
+	}
+	if (t->reserved && t->host.release)
+		t->host.release(t->host.arg, t->offer);
+	t->reserved = false;
+	target_event(t, EVENT_DROPPED);
+}
+
+static void act_ask_verdict(struct target *t)
+{
+	enum handover_verdict v = VERDICT_UNKNOWN;
+	struct err e = { 0 };
+	if (t->host.ask_verdict(t->host.arg, t->offer->source_url, t->id, &v, &e) < 0)
+		log_err(LOG_LEVEL_WARN, "ask the source for its verdict", &e);
+	if (v == VERDICT_COMMITTED)
+		target_event(t, EVENT_COMMITTED);
+	else if (v == VERDICT_ABORTED)
+		target_event(t, EVENT_ABORTED);
+	/* Else the worker asks again after a while (EVENT_UNDECIDED). */
+}
+
+void target_act(struct target *t, enum handover_action a)
+{
+	switch (a) {
+	case ACTION_PREPARE:
+		act_prepare(t);
+		break;
+	case ACTION_SEND_READY:
+		act_send_ready(t);
+		break;
+	case ACTION_ASK_VERDICT:
+		act_ask_verdict(t);
+		break;
+	case ACTION_THAW:
+		act_thaw(t);
+		break;
+	case ACTION_DROP:
+		act_drop(t);
+		break;
+	default:
+		break;
+	}
+}

@@ -1,0 +1,172 @@
+/* The dump's streams on their way into the core, and CRIU's answers on their way back.
+ *
+ * A write waits for the core (backpressure) in poll(2), together with the eventfd that ends all waiting when the move is dropped. */
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include "base/clock.h"
+#include "migrate/target_private.h"
+
+int target_channel_of(Davit__StreamChannel channel, struct err *e)
+{
+	switch (channel) {
+	case DAVIT__STREAM_CHANNEL__CHANNEL_IMAGES:
+		return 0;
+	case DAVIT__STREAM_CHANNEL__CHANNEL_LAYER:
+		return 1;
+	case DAVIT__STREAM_CHANNEL__CHANNEL_PAGES:
+		return TARGET_PAGES;
+	case DAVIT__STREAM_CHANNEL__CHANNEL_LOG:
+		return 3;
+	default:
+		return err_set(e, ERR_PROTOCOL, 0, "channel %s is not the source's to send", stream_channel_name(channel));
+	}
+}
+
+/* Waits for `events` on fd. 0; -1: the move is being dropped. */
+static int wait_for(struct target *t, int fd, short events, struct err *e)
+{
+	struct pollfd p[2] = { { .fd = fd, .events = events }, { .fd = t->wake, .events = POLLIN } };
+	/* No limit: the core's end closes when the core or its job dies, and `wake` when the move is given up. */
+	while (poll(p, 2, -1) < 0)
+		if (errno != EINTR)
+			return err_sys(e, errno, "poll");
+	return p[1].revents ? err_set(e, ERR_CANCELLED, 0, "the move was given up") : 0;
+}
+
+/* A channel's descriptor for use, counted. -1: it is not open. */
+static int borrow(struct target *t, size_t i, struct err *e)
+{
+	int fd = -1;
+	pthread_mutex_lock(&t->lock);
+	if (!t->broken && t->open[i]) {
+		t->users++;
+		fd = t->fd[i];
+	}
+	pthread_mutex_unlock(&t->lock);
+	if (fd < 0)
+		err_set(e, ERR_PROTOCOL, 0, "data of a channel that is not open");
+	return fd;
+}
+
+static void give_back(struct target *t)
+{
+	pthread_mutex_lock(&t->lock);
+	t->users--;
+	pthread_cond_broadcast(&t->changed);
+	pthread_mutex_unlock(&t->lock);
+}
+
+int target_channel_write(struct target *t, size_t i, const uint8_t *p, size_t n, struct err *e)
+{
+	int r = 0, fd = borrow(t, i, e);
+	if (fd < 0)
+		return -1;
+	while (n > 0 && r == 0) {
+		ssize_t got = write(fd, p, n);
+		if (got >= 0) {
+			p += got;
+			n -= (size_t)got;
+		} else if (errno == EAGAIN) {
+			r = wait_for(t, fd, POLLOUT, e);
+		} else if (errno != EINTR) {
+			r = err_sys(e, errno, "the runtime core stopped taking data");
+		}
+	}
+	give_back(t);
+	return r;
+}
+
+int target_channel_end(struct target *t, size_t i, struct err *e)
+{
+	int fd = borrow(t, i, e);
+	if (fd < 0)
+		return -1;
+	if (i == TARGET_PAGES)
+		shutdown(fd, SHUT_WR); /* its other direction still answers */
+	pthread_mutex_lock(&t->lock);
+	t->open[i] = false;
+	t->ended++;
+	if (i != TARGET_PAGES)
+		fd_closep(&t->fd[i]);
+	t->users--;
+	pthread_cond_broadcast(&t->changed);
+	pthread_mutex_unlock(&t->lock);
+	return 0;
+}
+
+/* One answer of the page server into the download. 1, 0 at its end, -1. */
+static int pump_once(struct target *t, int fd, struct stream_sum *sum, struct err *e)
+{
+	uint8_t frame[STREAM_DATA_HEAD + 4096];
+	ssize_t n = read(fd, frame + STREAM_DATA_HEAD, sizeof(frame) - STREAM_DATA_HEAD);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return wait_for(t, fd, POLLIN, e) < 0 ? -1 : 1;
+	if (n <= 0)
+		return 0;
+	stream_data_head(frame, DAVIT__STREAM_CHANNEL__CHANNEL_PAGES_REPLY, sum->bytes, frame + STREAM_DATA_HEAD, (uint32_t)n);
+	stream_sum_add(sum, frame + STREAM_DATA_HEAD, (size_t)n);
+	pthread_mutex_lock(&t->lock);
+	int r = buf_append(&t->out, frame, STREAM_DATA_HEAD + (size_t)n, e);
+	pthread_cond_broadcast(&t->changed);
+	pthread_mutex_unlock(&t->lock);
+	return r < 0 ? -1 : 1;
+}
+
+static void *pump(void *arg)
+{
+	struct target *t = arg;
+	struct stream_sum sum = { 0 };
+	struct err e = { 0 };
+	int r = stream_sum_init(&sum, &e) < 0 ? -1 : 1;
+	while (r == 1)
+		r = pump_once(t, t->fd[TARGET_PAGES], &sum, &e);
+	if (r == 0) {
+		pthread_mutex_lock(&t->lock);
+		stream_put_end(&t->out, DAVIT__STREAM_CHANNEL__CHANNEL_PAGES_REPLY, &sum, &e);
+		pthread_cond_broadcast(&t->changed);
+		pthread_mutex_unlock(&t->lock);
+	}
+	stream_sum_free(&sum);
+	return NULL;
+}
+
+int target_channels_open(struct target *t, struct core_fds *fds, struct err *e)
+{
+	if (fds->n != TARGET_CHANNELS)
+		return err_set(e, ERR_PROTOCOL, 0, "the runtime core answered a restore with %zu descriptors", fds->n);
+	for (size_t i = 0; i < TARGET_CHANNELS; i++)
+		if (fd_set_nonblock(fds->fd[i], true, e) < 0)
+			return -1;
+	pthread_mutex_lock(&t->lock);
+	for (size_t i = 0; i < TARGET_CHANNELS; i++) {
+		t->fd[i] = steal_fd(&fds->fd[i]);
+		t->open[i] = true;
+	}
+	pthread_mutex_unlock(&t->lock);
+	int r = pthread_create(&t->pump, NULL, pump, t);
+	if (r)
+		return err_sys(e, r, "start a thread");
+	t->has_pump = true;
+	return 0;
+}
+
+void target_channels_close(struct target *t)
+{
+	pthread_mutex_lock(&t->lock);
+	t->broken = true;
+	eventfd_write(t->wake, 1);
+	while (t->users > 0)
+		pthread_cond_wait(&t->changed, &t->lock);
+	pthread_mutex_unlock(&t->lock);
+	if (t->has_pump)
+		pthread_join(t->pump, NULL);
+	t->has_pump = false;
+	pthread_mutex_lock(&t->lock);
+	for (size_t i = 0; i < TARGET_CHANNELS; i++) {
+		fd_closep(&t->fd[i]);
+		t->open[i] = false;
+	}
+	pthread_mutex_unlock(&t->lock);
+}

@@ -1,0 +1,103 @@
+/* What the target's files share: target.c (life, the agent's calls), target_work.c (its thread), target_act.c (the actions), target_feed.c (bytes
+ * that come), target_recover.c.
+ *
+ * Threads and what each owns: the worker owns state, journal, record's text, core and offer; the feeding thread owns the frame reader, sums
+ * and the writing of the channels; the pump owns the reading of the pages' socket. What they share is under `lock`. Descriptors of the
+ * channels are closed by the worker only while nobody uses them (`users`), after `broken` was set and `wake` was rung. */
+#pragma once
+#include <pthread.h>
+#include "migrate/clock_policy.h"
+#include "migrate/core.h"
+#include "migrate/handover.h"
+#include "migrate/journal.h"
+#include "migrate/record.h"
+#include "migrate/stream.h"
+#include "migrate/target.h"
+#include "proto/frame.h"
+
+#define TARGET_CHANNELS 4 /* as CoreRestorePrepare gives them: images, layer, pages, log */
+#define TARGET_PAGES 2
+#define TARGET_QUEUE_MAX 16
+#define TARGET_TIMEOUT_MS 30000
+
+struct target {
+	struct target_host host; /* strings owned */
+	char *id;
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* anything below `lock` did */
+	pthread_t worker;
+	bool has_worker;
+
+	/* under lock */
+	unsigned refs, users;
+	Davit__StreamFrame *queue[TARGET_QUEUE_MAX]; /* owned, for the worker */
+	size_t queued;
+	bool lost, cancelled, stop, settled, broken;
+	struct err lost_why; /* what the feeding thread found wrong */
+	struct buf out;
+	bool out_ended;
+	int64_t heard; /* CLOCK_MONOTONIC: the source's last sign of life */
+	uint64_t bytes;
+	int fd[TARGET_CHANNELS];
+	bool open[TARGET_CHANNELS]; /* may be written to */
+	size_t ended;		    /* channels that came whole */
+	struct record record;
+	enum handover_state state;
+
+	/* the feeding thread's */
+	struct frame_reader in;
+	struct stream_sum sum[TARGET_CHANNELS];
+	Davit__StreamFrame *data; /* whose payload is arriving */
+	XXH3_state_t *payload_sum;
+
+	/* the pump's */
+	pthread_t pump;
+	bool has_pump;
+	int wake; /* eventfd */
+
+	/* the worker's */
+	struct core core;
+	bool has_core, prepared, reserved;
+	uint64_t prepare_id;
+	struct journal journal; /* fd -1: none */
+	Davit__StreamOffer *offer;
+	Davit__StreamFrame *frozen;
+	enum clock_policy policy;
+	Davit__ClockResult *clock;
+	int64_t delta;
+	struct err error;
+	Davit__Error *detail;
+	bool ends; /* the stream ends after what is queued */
+};
+
+/* target.c */
+int target_put(struct target *t, Davit__StreamFrame *f, struct err *e);
+void target_end_stream(struct target *t);
+void target_state_set(struct target *t, enum handover_state s);
+void target_phase(struct target *t, const char *name, bool begins);
+void target_tell(struct target *t);
+int target_start(struct target *t, struct err *e);
+struct target *target_make(const struct target_host *host, const char *id, struct err *e);
+
+/* target_work.c */
+void *target_work(void *arg);
+bool target_event(struct target *t, enum handover_event ev);
+/* Notes a failure (the first counts) and raises ev. */
+void target_fail(struct target *t, enum handover_event ev, const struct err *why, const Davit__Error *detail);
+/* Waits up to ms, or until stop; false when stopping. */
+bool target_sleep(struct target *t, int ms);
+
+/* target_act.c */
+void target_act(struct target *t, enum handover_action a);
+void target_on_offer(struct target *t, Davit__StreamOffer *offer);
+void target_on_frozen(struct target *t, const Davit__StreamFrozen *frozen);
+int target_open_core(struct target *t, struct err *e);
+
+/* target_channels.c: the dump's streams on their way into the core */
+int target_channels_open(struct target *t, struct core_fds *fds, struct err *e);
+/* Interrupts and closes; returns when no thread uses them. */
+void target_channels_close(struct target *t);
+int target_channel_write(struct target *t, size_t i, const uint8_t *p, size_t n, struct err *e);
+int target_channel_end(struct target *t, size_t i, struct err *e);
+/* Index of a channel that the source may send, or -1. */
+int target_channel_of(Davit__StreamChannel channel, struct err *e);
