@@ -20,7 +20,7 @@ void seccomp_filter_free(struct seccomp_filter *f);
 int seccomp_compile(const Davit__OciSeccomp *s, struct seccomp_filter *out, struct err *e);
 /* Loads into the calling thread; needs no_new_privs or CAP_SYS_ADMIN. Async-signal-safe. Returns 0, or a listener fd if it notifies, or -1 with
  * errno. */
-int seccomp_load(const struct seccomp_filter *f);
+int seccomp_filter_load(const struct seccomp_filter *f);
 /* The default profile for a container that holds these capabilities (names; calls that a capability is for are allowed with it).
  * Unknown new calls: ENOSYS; known denied ones: EPERM. Owned. */
 Davit__OciSeccomp *seccomp_default(char *const *caps, size_t ncaps, struct err *e);

@@ -19,7 +19,7 @@
 /* What the program answers for one access. */
 static int run(const struct bpf_insn *p, size_t n, const struct bpf_cgroup_dev_ctx *ctx)
 {
-	uint64_t r[11] = {[1] = (uintptr_t)ctx};
+	uint64_t r[11] = { [1] = (uintptr_t)ctx };
 	for (size_t pc = 0, steps = 0; pc < n; pc++) {
 		const struct bpf_insn *i = &p[pc];
 		uint64_t source = BPF_SRC(i->code) == BPF_X ? r[i->src_reg] : (uint64_t)(int64_t)i->imm;
@@ -82,8 +82,8 @@ static void add(struct rules *r, bool allow, const char *type, int64_t major, in
 
 static bool allowed(const struct rules *r, char type, uint32_t major, uint32_t minor, unsigned access)
 {
-	struct err e = {0};
-	auto_device_rules struct device_rules d = {0};
+	struct err e = { 0 };
+	auto_device_rules struct device_rules d = { 0 };
 	size_t n;
 	assert_int_equal(device_rules_build(r->v, r->n, &d, &e), 0);
 	auto_free struct bpf_insn *program = devices_v2_program(&d, &n, &e);
@@ -99,7 +99,7 @@ static bool allowed(const struct rules *r, char type, uint32_t major, uint32_t m
 static void without_rules_only_the_default_devices_open(void **state)
 {
 	(void)state;
-	struct rules r = {0};
+	struct rules r = { 0 };
 	assert_true(allowed(&r, 'c', 1, 3, DEVICE_READ | DEVICE_WRITE));
 	assert_true(allowed(&r, 'c', 136, 77, DEVICE_READ | DEVICE_WRITE));
 	assert_false(allowed(&r, 'b', 1, 3, DEVICE_READ));
@@ -112,7 +112,7 @@ static void without_rules_only_the_default_devices_open(void **state)
 static void deny_all_leaves_the_default_devices(void **state)
 {
 	(void)state;
-	struct rules r = {0};
+	struct rules r = { 0 };
 	add(&r, false, NULL, -1, -1, "rwm");
 	assert_true(allowed(&r, 'c', 1, 5, DEVICE_ALL));
 	assert_false(allowed(&r, 'c', 10, 229, DEVICE_READ));
@@ -121,7 +121,7 @@ static void deny_all_leaves_the_default_devices(void **state)
 static void the_last_rule_decides(void **state)
 {
 	(void)state;
-	struct rules r = {0};
+	struct rules r = { 0 };
 	add(&r, true, "c", 10, -1, "rw");
 	add(&r, false, "c", 10, 229, "w");
 	assert_true(allowed(&r, 'c', 10, 200, DEVICE_READ | DEVICE_WRITE));
@@ -135,7 +135,7 @@ static void the_last_rule_decides(void **state)
 static void kinds_of_access_add_up_over_rules(void **state)
 {
 	(void)state;
-	struct rules r = {0};
+	struct rules r = { 0 };
 	add(&r, true, "b", 8, -1, "r");
 	add(&r, true, "b", -1, 1, "w");
 	assert_true(allowed(&r, 'b', 8, 1, DEVICE_READ | DEVICE_WRITE));
@@ -146,7 +146,7 @@ static void kinds_of_access_add_up_over_rules(void **state)
 static void allow_all_allows_all_but_what_follows(void **state)
 {
 	(void)state;
-	struct rules r = {0};
+	struct rules r = { 0 };
 	add(&r, true, "a", -1, -1, "rwm");
 	assert_true(allowed(&r, 'b', 8, 0, DEVICE_ALL));
 	add(&r, false, "a", 8, -1, NULL);
@@ -158,7 +158,7 @@ static void allow_all_allows_all_but_what_follows(void **state)
 static void a_default_device_can_be_denied(void **state)
 {
 	(void)state;
-	struct rules r = {0};
+	struct rules r = { 0 };
 	add(&r, false, "c", 5, 2, "rw");
 	assert_false(allowed(&r, 'c', 5, 2, DEVICE_READ));
 	assert_true(allowed(&r, 'c', 5, 0, DEVICE_READ));
@@ -167,9 +167,9 @@ static void a_default_device_can_be_denied(void **state)
 static void flattening_joins_rules_of_one_device(void **state)
 {
 	(void)state;
-	struct err e = {0};
-	struct rules r = {0};
-	auto_device_rules struct device_rules d = {0}, flat = {0};
+	struct err e = { 0 };
+	struct rules r = { 0 };
+	auto_device_rules struct device_rules d = { 0 }, flat = { 0 };
 	add(&r, true, "c", 10, 200, "r");
 	add(&r, true, "c", 10, 200, "w");
 	add(&r, false, "c", 1, 3, "w");
@@ -192,9 +192,9 @@ static void flattening_joins_rules_of_one_device(void **state)
 static void flattening_refuses_an_exception_from_an_exception(void **state)
 {
 	(void)state;
-	struct err e = {0};
-	struct rules r = {0};
-	auto_device_rules struct device_rules d = {0}, flat = {0};
+	struct err e = { 0 };
+	struct rules r = { 0 };
+	auto_device_rules struct device_rules d = { 0 }, flat = { 0 };
 	add(&r, true, "c", 10, -1, "rw");
 	add(&r, false, "c", 10, 229, "w");
 	assert_int_equal(device_rules_build(r.v, r.n, &d, &e), 0);
@@ -210,11 +210,11 @@ static void wrong_rules_are_refused_by_name(void **state)
 	const struct {
 		const char *type, *access;
 		int64_t major;
-	} wrong[] = {{"x", "rwm", 1}, {"c", "rx", 1}, {"c", "rw", 1LL << 40}};
+	} wrong[] = { { "x", "rwm", 1 }, { "c", "rx", 1 }, { "c", "rw", 1LL << 40 } };
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
-		struct err e = {0};
-		struct rules r = {0};
-		auto_device_rules struct device_rules d = {0};
+		struct err e = { 0 };
+		struct rules r = { 0 };
+		auto_device_rules struct device_rules d = { 0 };
 		add(&r, true, wrong[i].type, wrong[i].major, 1, wrong[i].access);
 		assert_int_equal(device_rules_build(r.v, r.n, &d, &e), -1);
 		assert_int_equal(e.code, ERR_INVALID);
@@ -225,10 +225,10 @@ static void wrong_rules_are_refused_by_name(void **state)
 /* A cgroup2 folder of our own, or a skip. */
 static int test_folder(struct hierarchy *h)
 {
-	struct err e = {0};
-	struct cgroup c = {0};
+	struct err e = { 0 };
+	struct cgroup c = { 0 };
 	assert_int_equal(host_find(&c, &e), 0);
-	*h = (struct hierarchy){.fd = -1, .unified = true};
+	*h = (struct hierarchy){ .fd = -1, .unified = true };
 	for (size_t i = 0; i < c.n; i++)
 		if (c.h[i].unified && asprintf(&h->path, "%s/davit-test-devices-%d", c.h[i].mount, getpid()) < 0)
 			fail();
@@ -256,10 +256,10 @@ static int open_in(const struct hierarchy *h, const char *device)
 static void the_kernel_takes_the_program_and_obeys(void **state)
 {
 	(void)state;
-	struct err e = {0};
+	struct err e = { 0 };
 	struct hierarchy h;
-	struct rules r = {0};
-	auto_device_rules struct device_rules d = {0}, more = {0}, all = {0};
+	struct rules r = { 0 };
+	auto_device_rules struct device_rules d = { 0 }, more = { 0 }, all = { 0 };
 	if (test_folder(&h) < 0) {
 		free(h.path);
 		skip();
