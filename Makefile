@@ -59,7 +59,7 @@ UNIT := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 ifeq ($(VERBOSE),)
 .SILENT:
 endif
-.PHONY: all objects deps demo check unit tools bench lint fmt fuzz install clean help
+.PHONY: all objects deps demo check unit tools docs bench lint fmt fuzz install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(PROGS) ## build everything into build/bin
@@ -79,7 +79,7 @@ demo: ## move a live redis between two hosts, made on this machine
 	@DAVIT_BUILD=$(abspath $(BUILD)) tests/e2e/demo.sh
 
 check: deps ## run all tests
-	@$(MAKE) --no-print-directory -s -j2 all unit tools
+	@$(MAKE) --no-print-directory -s -j2 all unit tools $(BUILD)/tools/errors
 	@DAVIT_BUILD=$(abspath $(BUILD)) tests/run.sh
 
 unit: $(UNIT) ## build the unit tests
@@ -146,6 +146,11 @@ tools: $(TOOLS) ## build the programs that run inside the tests' containers
 $(BUILD)/tools/%: tests/tools/%.c
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -std=gnu17 -O2 $(WARN) -static -o $@ $< -lpthread
+
+docs: $(BUILD)/tools/errors ## make the pages that come from tables
+	$(BUILD)/tools/errors >docs/ERRORS.md
+$(BUILD)/tools/errors: $(BUILD)/obj/docs/errors.o $(L_base)
+	$(LINK) $^
 
 install: all ## install below DESTDIR and PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/davit $(DESTDIR)$(PREFIX)/share/doc/davit
