@@ -6,6 +6,8 @@
 
 #define REPORT_EVERY_NS (500 * NSEC_PER_MSEC)
 #define TIMEOUT_DEFAULT_MS 30000
+/* The HTTP server between us ends a connection that is silent for longer. */
+#define SIGN_OF_LIFE_NS (10 * NSEC_PER_SEC)
 
 /* A refusal to even offer: the container's own obstacles. */
 static int refuse_obstacles(struct source *s, const Davit__ObstacleList *list, struct err *e)
@@ -95,6 +97,7 @@ static int begin(struct source *s, const Davit__MoverJob *job, struct err *e)
 	if (!status || check_container(s, status, e) < 0 || send_offer(s, status, e) < 0)
 		return -1;
 	source_touch(s);
+	s->spoke = clock_now_ns(CLOCK_MONOTONIC);
 	return 0;
 }
 
@@ -147,6 +150,7 @@ size_t source_poll(struct source *s, struct pollfd fds[SOURCE_POLL_MAX], int *ti
 	int64_t now = clock_now_ns(CLOCK_MONOTONIC), left = s->deadline - now;
 	int64_t throttled = source_data_wait(s);
 	size_t n = 0;
+	left = MIN(left, s->spoke + SIGN_OF_LIFE_NS - now);
 	if (s->dumping)
 		left = MIN(left, s->reported + REPORT_EVERY_NS - now);
 	if (throttled > 0)
@@ -158,6 +162,17 @@ size_t source_poll(struct source *s, struct pollfd fds[SOURCE_POLL_MAX], int *ti
 		fds[n++] = (struct pollfd){ .fd = s->core.fd, .events = POLLIN };
 	*timeout_ms = (int)MIN(INT32_MAX, MAX(0, (left + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC));
 	return n;
+}
+
+static void sign_of_life(struct source *s, int64_t now)
+{
+	Davit__StreamProgress progress = DAVIT__STREAM_PROGRESS__INIT;
+	Davit__StreamFrame f = DAVIT__STREAM_FRAME__INIT;
+	if (s->out.len > 0 || now - s->spoke < SIGN_OF_LIFE_NS)
+		return;
+	f.body_case = DAVIT__STREAM_FRAME__BODY_PROGRESS;
+	f.progress = &progress;
+	stream_put(&s->out, &f, NULL);
 }
 
 void source_step(struct source *s)
@@ -176,6 +191,13 @@ void source_step(struct source *s)
 	}
 	if (!s->finished && s->dumping && now - s->reported >= REPORT_EVERY_NS)
 		source_tell(s);
+	if (!s->finished)
+		sign_of_life(s, now);
+}
+
+bool source_wants_to_send(const struct source *s)
+{
+	return s->out.len > 0 || s->finished;
 }
 
 size_t source_pull(struct source *s, void *buf, size_t cap)
@@ -187,12 +209,15 @@ size_t source_pull(struct source *s, void *buf, size_t cap)
 			source_fail(s, EVENT_FAILED, &e, NULL);
 		else if (n > 0)
 			source_touch(s);
-		if (n > 0)
+		if (n > 0) {
+			s->spoke = clock_now_ns(CLOCK_MONOTONIC);
 			return n;
+		}
 		source_advance(s);
 	}
 	size_t n = MIN(cap, s->out.len);
 	if (n) {
+		s->spoke = clock_now_ns(CLOCK_MONOTONIC);
 		memcpy(buf, s->out.data, n);
 		buf_consume(&s->out, n);
 	}
@@ -205,7 +230,9 @@ void source_feed(struct source *s, const void *p, size_t n)
 	struct err e = { 0 };
 	if (s->finished)
 		return;
-	source_touch(s);
+	/* While data flows only its flow counts: a target whose disk hangs still talks. */
+	if (!s->dumping || s->frozen_sent)
+		source_touch(s);
 	if (frame_feed(&s->in, &sink, p, n, &e) < 0) {
 		err_prefix(&e, "the target");
 		source_fail(s, EVENT_FAILED, &e, NULL);

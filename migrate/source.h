@@ -32,6 +32,8 @@ void source_free(struct source *s);
 /* Fills fds with what to wait for and returns their number; *timeout_ms: until source_step() is due, at most. */
 size_t source_poll(struct source *s, struct pollfd fds[SOURCE_POLL_MAX], int *timeout_ms);
 void source_step(struct source *s);
+/* Whether source_pull has something apart from what descriptors bring, or the end. */
+bool source_wants_to_send(const struct source *s);
 /* Up to cap ≥ SOURCE_PULL_MIN bytes to send. 0: nothing now (or nothing more, once source_finished()). */
 size_t source_pull(struct source *s, void *buf, size_t cap);
 /* Bytes that came. An error of the stream ends the move like any other failure. */

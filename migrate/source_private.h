@@ -52,6 +52,7 @@ struct source {
 	bool frozen_sent;
 
 	int64_t deadline; /* CLOCK_MONOTONIC: the other side (or the core) must have spoken by then */
+	int64_t spoke;	  /* CLOCK_MONOTONIC: last bytes given to the transport */
 	bool finished, moved;
 	struct err error;
 	Davit__Error *detail;

@@ -78,7 +78,7 @@ struct target *target_make(const struct target_host *host, const char *id, struc
 	for (size_t i = 0; i < TARGET_CHANNELS; i++)
 		t->fd[i] = -1;
 	t->state = TARGET_OFFERED;
-	t->heard = clock_now_ns(CLOCK_MONOTONIC);
+	t->heard = t->spoke = clock_now_ns(CLOCK_MONOTONIC);
 	if (fill(t, host, id, e) == 0)
 		return t;
 	target_free(t);
@@ -169,6 +169,7 @@ ssize_t target_pull(struct target *t, void *buf, size_t cap, int timeout_ms, str
 	if (n > 0) {
 		memcpy(buf, t->out.data, (size_t)n);
 		buf_consume(&t->out, (size_t)n);
+		t->spoke = clock_now_ns(CLOCK_MONOTONIC);
 	} else if (!t->out_ended) {
 		n = err_set(e, ERR_TIMEOUT, 0, "nothing to send yet");
 	}

@@ -37,6 +37,7 @@ struct target {
 	struct buf out;
 	bool out_ended;
 	int64_t heard; /* CLOCK_MONOTONIC: the source's last sign of life */
+	int64_t spoke; /* CLOCK_MONOTONIC: bytes were last taken for the download */
 	uint64_t bytes;
 	int fd[TARGET_CHANNELS];
 	bool open[TARGET_CHANNELS]; /* may be written to */

@@ -9,6 +9,8 @@
 #define ASK_EVERY_MS 1000
 /* After `running`, the source's `done` is a courtesy: waited for, but not long. */
 #define DONE_WAIT_MS 30000
+/* The HTTP server ends a connection that is silent for longer. */
+#define SIGN_OF_LIFE_NS (10 * NSEC_PER_SEC)
 
 static int64_t now_ns(void)
 {
@@ -137,6 +139,19 @@ static int64_t silence_ends(const struct target *t)
 	return 0;
 }
 
+/* Under the lock. */
+static void sign_of_life(struct target *t, int64_t now)
+{
+	Davit__StreamProgress progress = DAVIT__STREAM_PROGRESS__INIT;
+	Davit__StreamFrame f = DAVIT__STREAM_FRAME__INIT;
+	if (t->out_ended || t->out.len > 0 || now - t->spoke < SIGN_OF_LIFE_NS)
+		return;
+	f.body_case = DAVIT__STREAM_FRAME__BODY_PROGRESS;
+	f.progress = &progress;
+	stream_put(&t->out, &f, NULL);
+	pthread_cond_broadcast(&t->changed);
+}
+
 enum woken { WOKEN_FRAME, WOKEN_LOST, WOKEN_CANCELLED, WOKEN_STOP, WOKEN_ASK };
 
 /* Waits for the next thing to do. Frames that came before a loss are done before it. */
@@ -164,7 +179,8 @@ static enum woken wait_for_work(struct target *t, bool lost_told, Davit__StreamF
 		} else if (t->state == TARGET_IN_DOUBT && now >= ask) {
 			w = WOKEN_ASK;
 		} else {
-			wait_until(t, t->state == TARGET_IN_DOUBT ? ask : silence ? silence : now + NSEC_PER_SEC);
+			sign_of_life(t, now);
+			wait_until(t, MIN(t->state == TARGET_IN_DOUBT ? ask : silence ? silence : INT64_MAX, now + NSEC_PER_SEC));
 			continue;
 		}
 		break;
