@@ -1,5 +1,6 @@
 /* Requests to a peer, their TLS, and what their failures mean. See http.h. */
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 #include "api.pb-c.h"
 #include "base/path.h"

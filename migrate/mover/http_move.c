@@ -118,7 +118,7 @@ static bool wait_for(struct streams *x)
 		n = 0;
 		timeout = END_MS;
 	}
-	if (source_wants_to_send(x->s) && x->paused)
+	if (source_wants_to_send(x->s) && x->paused && !x->up_over)
 		timeout = 0;
 	curl_multi_poll(x->multi, extra, (unsigned)n + 1, timeout, NULL);
 	look_for_cancel(x, extra[0].revents);
