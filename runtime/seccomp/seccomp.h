@@ -18,6 +18,8 @@ void seccomp_filter_free(struct seccomp_filter *f);
 /* Every wrong action, name of an architecture, operator, flag or errno is ERR_INVALID with its field; unknown system calls are skipped, as the spec
  * demands. */
 int seccomp_compile(const Davit__OciSeccomp *s, struct seccomp_filter *out, struct err *e);
+/* The same, kept below `root` (the runtime's state folder; NULL: not kept), since compiling takes longer than starting a container. */
+int seccomp_compile_cached(const char *root, const Davit__OciSeccomp *s, struct seccomp_filter *out, struct err *e);
 /* Loads into the calling thread; needs no_new_privs or CAP_SYS_ADMIN. Async-signal-safe. Returns 0, or a listener fd if it notifies, or -1 with
  * errno. */
 int seccomp_filter_load(const struct seccomp_filter *f);

@@ -377,6 +377,30 @@ static void a_capability_opens_its_calls(void **state)
 	assert_int_equal(clone3, EINVAL);
 }
 
+static void a_kept_filter_is_the_same_and_a_broken_one_is_made_anew(void **state)
+{
+	(void)state;
+	struct err e = { 0 };
+	struct seccomp_filter first, second, third;
+	char root[] = "/tmp/davit-test-seccomp-XXXXXX", command[128];
+	assert_non_null(mkdtemp(root));
+	auto_pb(Davit__OciSeccomp) *s = parse(RULE("getcwd", "\"action\":\"SCMP_ACT_ERRNO\""));
+	assert_int_equal(seccomp_compile_cached(root, s, &first, &e), 0);
+	assert_int_equal(seccomp_compile_cached(root, s, &second, &e), 0);
+	snprintf(command, sizeof(command), "for f in %s/@seccomp/*; do truncate -s 30 $f; done", root);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(seccomp_compile_cached(root, s, &third, &e), 0);
+	snprintf(command, sizeof(command), "rm -r %s", root);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(first.bpf.len, second.bpf.len);
+	assert_memory_equal(first.bpf.data, second.bpf.data, first.bpf.len);
+	assert_int_equal(under(&second, call_getcwd), EPERM);
+	assert_int_equal(under(&third, call_getcwd), EPERM);
+	seccomp_filter_free(&first);
+	seccomp_filter_free(&second);
+	seccomp_filter_free(&third);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -392,6 +416,7 @@ int main(void)
 		cmocka_unit_test(the_32_bit_table_is_no_way_around),
 #endif
 		cmocka_unit_test(a_capability_opens_its_calls),
+		cmocka_unit_test(a_kept_filter_is_the_same_and_a_broken_one_is_made_anew),
 	};
 	return cmocka_run_group_tests(tests, setup_default, teardown_default);
 }
