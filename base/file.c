@@ -159,12 +159,12 @@ static bool is_still(int fd, int dirfd, const char *name)
 }
 
 /* 1: locked and *out owned; 0: another holds it; -1. */
-static int try_lock(int dirfd, const char *name, int *out, struct err *e)
+static int try_lock(int dirfd, const char *name, int how, int *out, struct err *e)
 {
 	auto_close int fd = openat(dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return err_sys(e, errno, "open lock %s", name);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+	if (flock(fd, how | LOCK_NB) < 0)
 		return errno == EWOULDBLOCK || errno == EINTR ? 0 : err_sys(e, errno, "lock %s", name);
 	if (!is_still(fd, dirfd, name))
 		return 0;
@@ -172,12 +172,12 @@ static int try_lock(int dirfd, const char *name, int *out, struct err *e)
 	return 1;
 }
 
-int file_lock(int dirfd, const char *name, int wait_ms, struct err *e)
+static int lock(int dirfd, const char *name, int how, int wait_ms, struct err *e)
 {
 	int64_t deadline = clock_now_ns(CLOCK_MONOTONIC) + wait_ms * NSEC_PER_MSEC;
 	/* flock(2) has no time limit, and an alarm would be the whole process's: ask again, ever more slowly. */
 	for (int64_t pause = 1 * NSEC_PER_MSEC;; pause = MIN(pause * 2, 50 * NSEC_PER_MSEC)) {
-		int fd = -1, rc = try_lock(dirfd, name, &fd, e);
+		int fd = -1, rc = try_lock(dirfd, name, how, &fd, e);
 		if (rc != 0)
 			return rc < 0 ? -1 : fd;
 		int64_t left = deadline - clock_now_ns(CLOCK_MONOTONIC);
@@ -186,4 +186,14 @@ int file_lock(int dirfd, const char *name, int wait_ms, struct err *e)
 		struct timespec t = clock_timespec_of_ns(MIN(pause, left));
 		nanosleep(&t, NULL);
 	}
+}
+
+int file_lock(int dirfd, const char *name, int wait_ms, struct err *e)
+{
+	return lock(dirfd, name, LOCK_EX, wait_ms, e);
+}
+
+int file_lock_shared(int dirfd, const char *name, int wait_ms, struct err *e)
+{
+	return lock(dirfd, name, LOCK_SH, wait_ms, e);
 }

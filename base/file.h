@@ -22,5 +22,7 @@ int file_remove_tree(int dirfd, const char *name, struct err *e);
 bool file_exists(int dirfd, const char *name);
 /* An exclusive flock on dirfd/name, made if missing. wait_ms 0: try once. Returns the owned fd, or -1 (ERR_BUSY). Closing it unlocks. */
 int file_lock(int dirfd, const char *name, int wait_ms, struct err *e);
+/* The same, shared with other shared holders. */
+int file_lock_shared(int dirfd, const char *name, int wait_ms, struct err *e);
 /* An O_PATH|O_DIRECTORY / O_DIRECTORY fd of a folder. */
 int file_open_dir(int dirfd, const char *name, struct err *e);

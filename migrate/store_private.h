@@ -1,0 +1,50 @@
+/* What the parts of the snapshot store share; not for others. */
+#pragma once
+#include "migrate/store.h"
+#include <sodium.h>
+
+#define STORE_HASH_BYTES 32
+#define STORE_HASH_HEX (2 * STORE_HASH_BYTES)
+#define STORE_CHUNK_MAX (256 << 10)
+#define STORE_MANIFEST_MAX (256 << 20)
+#define STORE_NAME_MAX 96 /* of a file in snapshots/: an id and its suffix */
+#define STORE_LOCK "lock"
+#define STORE_LOCK_WAIT_MS 60000 /* for a collection that is running */
+
+struct store {
+	int dir, chunks, snapshots, staging, locks; /* owned folders */
+};
+
+/* Cutting by content. */
+struct store_cutter {
+	uint64_t gear[256];
+	uint8_t *data; /* owned: STORE_CHUNK_MAX bytes; the chunk so far */
+	size_t len;
+	uint64_t hash;
+};
+int store_cutter_init(struct store_cutter *c, struct err *e);
+void store_cutter_free(struct store_cutter *c);
+/* Takes bytes from p up to the end of a chunk. Returns how many; *cut: the chunk in data[0..len) is complete, and the caller sets len to 0. */
+size_t store_cutter_feed(struct store_cutter *c, const uint8_t *p, size_t n, bool *cut);
+
+/* "ab/ab12…" of a hash. */
+struct store_chunk_name {
+	char s[3 + STORE_HASH_HEX + 1];
+};
+struct store_chunk_name store_chunk_name(const uint8_t hash[STORE_HASH_BYTES]);
+void store_chunk_hash(const void *p, size_t n, uint8_t hash[STORE_HASH_BYTES]);
+
+/* Manifests and infos: packed messages after their own hash. */
+int store_write_message(struct store *s, const char *id, const char *suffix, const ProtobufCMessage *m, struct err *e);
+void *store_read_message(struct store *s, const char *id, const char *suffix, const ProtobufCMessageDescriptor *d, struct err *e);
+/* Owned; checked for sense beyond its hash. */
+Davit__SnapshotManifest *store_read_manifest(struct store *s, const char *id, struct err *e);
+/* What a list tells of a manifest. Owned. */
+Davit__Snapshot *store_info_of(const Davit__SnapshotManifest *m, struct err *e);
+
+/* Calls `each` for every entry of a folder but "." and "..". Stops at the first that is not 0. */
+int store_each(int folder, int (*each)(void *arg, const char *name, struct err *e), void *arg, struct err *e);
+/* Unlinks a snapshot's files; the manifest first. Not durable until snapshots/ is fsynced. */
+int store_unlink(struct store *s, const char *id, struct err *e);
+/* Collects after something was removed. What stands in its way is no error then; it is told in the log. */
+void store_collect_after(struct store *s, uint64_t *freed);

@@ -1,0 +1,625 @@
+/* The snapshot store: what goes in comes out, once on disk; damage is found and named; nothing half is ever seen; pruning keeps calendars. */
+#include "tests/unit/unit.h"
+#include <dirent.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "migrate/store_private.h"
+
+#define IMAGES DAVIT__STREAM_CHANNEL__CHANNEL_IMAGES
+#define LAYER DAVIT__STREAM_CHANNEL__CHANNEL_LAYER
+#define PAGES DAVIT__STREAM_CHANNEL__CHANNEL_PAGES
+
+static struct store *open_store(void **state)
+{
+	struct err e = { 0 };
+	struct store *s = store_open(*state, &e);
+	if (!s)
+		fail_msg("%s", e.msg);
+	return s;
+}
+
+static Davit__SnapshotManifest *manifest_of(const char *container)
+{
+	Davit__SnapshotManifest *m = pb_new(&davit__snapshot_manifest__descriptor, NULL);
+	m->spec = pb_new(&davit__container_spec__descriptor, NULL);
+	m->ids = pb_new(&davit__id_range__descriptor, NULL);
+	m->dump = pb_new(&davit__dump_done__descriptor, NULL);
+	m->dump->clock = pb_new(&davit__clock_sample__descriptor, NULL);
+	pb_set_str(&m->spec->name, container, NULL);
+	pb_set_str(&m->image_digest, "blake2b:00", NULL);
+	return m;
+}
+
+/* Bytes that do not repeat. */
+static uint8_t *noise(size_t n, uint64_t seed)
+{
+	uint8_t *p = malloc(n);
+	unsigned char key[randombytes_SEEDBYTES] = { 0 };
+	memcpy(key, &seed, sizeof(seed));
+	randombytes_buf_deterministic(p, n, key);
+	return p;
+}
+
+/* Makes a snapshot with these bytes of pages. Returns its id, owned. */
+static char *snapshot(struct store *s, const char *container, const void *p, size_t n, uint64_t *stored)
+{
+	struct err e = { 0 };
+	auto_store_writer struct store_writer *w = store_writer_new(s, container, &e);
+	auto_pb(Davit__SnapshotManifest) *m = manifest_of(container);
+	if (!w || store_writer_write(w, IMAGES, "images", 6, &e) < 0 || store_writer_write(w, PAGES, p, n, &e) < 0 ||
+	    store_writer_finish(w, m, &e) < 0)
+		fail_msg("%s", e.msg);
+	if (stored)
+		*stored = m->stored_bytes;
+	return strdup(m->id);
+}
+
+static int append(void *arg, const void *p, size_t n, struct err *e)
+{
+	return buf_append(arg, p, n, e);
+}
+
+static int read_pages(struct store *s, const char *id, struct buf *out, struct err *e)
+{
+	auto_store_reader struct store_reader *r = store_reader_open(s, id, e);
+	return r ? store_reader_channel(r, PAGES, append, out, e) : -1;
+}
+
+struct count {
+	const char *suffix;
+	size_t files;
+	off_t size; /* of the largest */
+	char largest[512];
+};
+
+static void count_file(const char *path, const struct stat *st, struct count *c)
+{
+	if (!S_ISDIR(st->st_mode) && str_suffix(path, c->suffix)) {
+		c->files++;
+		if (st->st_size >= c->size)
+			snprintf(c->largest, sizeof(c->largest), "%s", path);
+		c->size = MAX(c->size, st->st_size);
+	}
+}
+
+static void count_below(const char *folder, struct count *c)
+{
+	DIR *d = opendir(folder);
+	for (struct dirent *entry; d && (entry = readdir(d));) {
+		char path[512];
+		struct stat st;
+		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+		if (entry->d_name[0] == '.' && strspn(entry->d_name, ".") == strlen(entry->d_name))
+			continue;
+		if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
+			count_below(path, c);
+		else
+			count_file(path, &st, c);
+	}
+	if (d)
+		closedir(d);
+}
+
+/* Files below a folder of the store. */
+static struct count files(void **state, const char *folder, const char *suffix)
+{
+	struct count c = { .suffix = suffix };
+	char path[256];
+	snprintf(path, sizeof(path), "%s/%s", (char *)*state, folder);
+	count_below(path, &c);
+	return c;
+}
+
+static void what_goes_in_comes_out(void **state)
+{
+	auto_store struct store *s = open_store(state);
+	const size_t n = 3000001;
+	auto_free uint8_t *data = noise(n, 1);
+	struct err e = { 0 };
+	auto_store_writer struct store_writer *w = store_writer_new(s, "web", &e);
+	auto_pb(Davit__SnapshotManifest) *m = manifest_of("web");
+	for (size_t i = 0; i < n;) { /* odd pieces of two channels in turn */
+		size_t piece = MIN(n - i, 1 + i % 70000);
+		assert_int_equal(store_writer_write(w, PAGES, data + i, piece, &e), 0);
+		assert_int_equal(store_writer_write(w, LAYER, data + i, piece / 2, &e), 0);
+		i += piece;
+	}
+	assert_int_equal(store_writer_write(w, IMAGES, "", 0, &e), 0);
+	if (store_writer_finish(w, m, &e) < 0)
+		fail_msg("%s", e.msg);
+	auto_store_reader struct store_reader *r = store_reader_open(s, m->id, &e);
+	assert_non_null(r);
+	assert_string_equal(store_reader_manifest(r)->container, "web");
+	auto_buf struct buf out = { 0 };
+	assert_int_equal(store_reader_channel(r, PAGES, append, &out, &e), 0);
+	assert_int_equal(out.len, n);
+	assert_memory_equal(out.data, data, n);
+	assert_int_equal(store_reader_channel(r, DAVIT__STREAM_CHANNEL__CHANNEL_LOG, append, &out, &e), 0);
+	assert_int_equal(out.len, n);
+	assert_int_equal(store_verify(s, m->id, &e), 0);
+}
+
+static void a_channel_streams_to_a_descriptor(void **state)
+{
+	auto_store struct store *s = open_store(state);
+	auto_free char *id = snapshot(s, "web", "pages", 5, NULL);
+	struct err e = { 0 };
+	int p[2];
+	char text[8] = "";
+	assert_int_equal(fd_pipe(p, NULL), 0);
+	auto_store_reader struct store_reader *r = store_reader_open(s, id, &e);
+	assert_int_equal(store_reader_channel_fd(r, PAGES, p[1], &e), 0);
+	assert_int_equal(read(p[0], text, 7), 5);
+	assert_string_equal(text, "pages");
+	close(p[0]);
+	close(p[1]);
+}
+
+static void equal_bytes_are_stored_once_wherever_they_stand(void **state)
+{
+	auto_store struct store *s = open_store(state);
+	const size_t n = 8 << 20;
+	auto_free uint8_t *data = noise(n, 2);
+	uint64_t first, second, third;
+	auto_free char *a = snapshot(s, "web", data, n, &first);
+	assert_true(first > n * 9 / 10);
+	auto_free char *b = snapshot(s, "db", data, n, &second);
+	assert_int_equal(second, 0);
+	/* 28 bytes more at the front (one more header in the page stream) and one changed page. */
+	auto_free uint8_t *moved = malloc(n + 28);
+	memset(moved, 7, 28);
+	memcpy(moved + 28, data, n);
+	memset(moved + n / 2, 0, 4096);
+	auto_free char *c = snapshot(s, "web", moved, n + 28, &third);
+	assert_true(third < 3 * STORE_CHUNK_MAX);
+	auto_buf struct buf out = { 0 };
+	struct err e = { 0 };
+	assert_int_equal(read_pages(s, c, &out, &e), 0);
+	assert_memory_equal(out.data, moved, n + 28);
+}
+
+static void zeros_take_next_to_nothing(void **state)
+{
+	auto_store struct store *s = open_store(state);
+	auto_free uint8_t *data = calloc(1, 32 << 20);
+	uint64_t stored;
+	auto_free char *id = snapshot(s, "web", data, 32 << 20, &stored);
+	assert_true(stored < 4096);
+	assert_true(files(state, "chunks", "").files <= 3);
+}
+
+static void cuts_do_not_depend_on_the_pieces(void **state)
+{
+	(void)state;
+	struct store_cutter c;
+	assert_int_equal(store_cutter_init(&c, NULL), 0);
+	const size_t n = 2 << 20;
+	auto_free uint8_t *data = noise(n, 3);
+	size_t ends[2][200], count[2] = { 0 }, sum = 0;
+	for (int round = 0; round < 2; round++) {
+		c.len = 0;
+		for (size_t i = 0; i < n;) {
+			bool cut;
+			i += store_cutter_feed(&c, data + i, MIN(n - i, round ? 777 : n), &cut);
+			if (!cut)
+				continue;
+			assert_in_range(c.len, 16 << 10, STORE_CHUNK_MAX);
+			c.len = 0;
+			ends[round][count[round]++] = i;
+		}
+	}
+	assert_int_equal(count[0], count[1]);
+	for (size_t i = 0; i < count[0]; i++) {
+		assert_int_equal(ends[0][i], ends[1][i]);
+		sum = ends[0][i];
+	}
+	assert_in_range(sum / count[0], 40 << 10, 100 << 10);
+	store_cutter_free(&c);
+}
+
+static void a_flipped_byte_is_found_named_and_mended_by_the_next_snapshot(void **state)
+{
+	auto_store struct store *s = open_store(state);
+	const size_t n = 1 << 20;
+	auto_free uint8_t *data = noise(n, 4);
+	auto_free char *id = snapshot(s, "web", data, n, NULL);
+	struct count chunk = files(state, "chunks", "");
+	auto_close int fd = open(chunk.largest, O_RDWR | O_CLOEXEC);
+	uint8_t byte;
+	assert_int_equal(pread(fd, &byte, 1, 5000), 1);
+	byte ^= 4;
+	assert_int_equal(pwrite(fd, &byte, 1, 5000), 1);
+	struct err e = { 0 };
+	assert_int_equal(store_verify(s, id, &e), -1);
+	assert_int_equal(e.code, ERR_CORRUPT);
+	unit_assert_message(&e, id);
+	unit_assert_message(&e, strrchr(chunk.largest, '/') + 1);
+	assert_int_equal(store_verify(s, id, &e), -1);
+	unit_assert_message(&e, "is missing");
+	auto_free char *again = snapshot(s, "web", data, n, NULL);
+	assert_int_equal(store_verify(s, id, &e), 0);
+	assert_int_equal(store_verify(s, again, &e), 0);
+	assert_int_equal(files(state, "chunks", ".bad").files, 1);
+	assert_int_equal(store_collect(s, NULL, &e), 0);
+	assert_int_equal(files(state, "chunks", ".bad").files, 0);
+}
+
+static void every_damage_of_a_chunk_is_found(void **state)
+{
+	auto_store struct store *s = open_store(state);
+	auto_free char *id = snapshot(s, "web", "some pages", 10, NULL);
+	struct count chunk = files(state, "chunks", "");
+	size_t n;
+	auto_free char *good = file_read(AT_FDCWD, chunk.largest, 1000, &n, NULL);
+	for (size_t i = 0; i < n + 2; i++) {
+		auto_free char *bad = malloc(n + 1);
+		memcpy(bad, good, n);
+		bad[MIN(i, n)] ^= 0x55;
+		file_write_atomic(AT_FDCWD, chunk.largest, bad, i < n ? n : (i - n) * (n - 1), 0600, false, NULL);
+		struct err e = { 0 };
+		int rc = store_verify(s, id, &e);
+		if (rc == 0) /* a bit of zstd's header that means nothing: the bytes are right still */
+			continue;
+		assert_int_equal(e.code, ERR_CORRUPT);
+	}
+}
+
+static void a_damaged_manifest_is_refused_and_stops_collecting(void **state)
+{
+	auto_store struct store *s = open_store(state);
+	auto_free char *id = snapshot(s, "web", "pages", 5, NULL);
+	auto_free char *other = snapshot(s, "web", "other", 5, NULL);
+	char path[256];
+	snprintf(path, sizeof(path), "%s/snapshots/%s.manifest", (char *)*state, id);
+	auto_close int fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "\xff", 1, 60), 1);
+	struct err e = { 0 };
+	assert_null(store_reader_open(s, id, &e));
+	assert_int_equal(e.code, ERR_CORRUPT);
+	unit_assert_message(&e, id);
+	assert_int_equal(store_collect(s, NULL, &e), -1);
+	assert_int_equal(e.code, ERR_CORRUPT);
+	/* Others go on, and the damaged one can be removed. */
+	assert_int_equal(store_verify(s, other, &e), 0);
+	assert_int_equal(store_remove(s, id, NULL, &e), 0);
+	assert_int_equal(store_collect(s, NULL, &e), 0);
+	assert_int_equal(store_verify(s, other, &e), 0);
+}
+
+static void a_manifest_that_lies_is_refused(void **state)
+{
+	auto_store struct store *s = open_store(state);
+	auto_free char *id = snapshot(s, "web", "pages", 5, NULL);
+	struct err e = { 0 };
+	for (int i = 0; i < 5; i++) {
+		auto_pb(Davit__SnapshotManifest) *m = store_read_manifest(s, id, &e);
+		Davit__SnapshotChannel *c = m->channels[m->n_channels - 1];
+		if (i == 0)
+			c->bytes++;
+		else if (i == 1)
+			c->chunks[0]->length = STORE_CHUNK_MAX + 1;
+		else if (i == 2)
+			c->chunks[0]->hash.len--;
+		else if (i == 3)
+			m->version = 2;
+		else
+			pb_set_str(&m->id, "another", NULL);
+		assert_int_equal(store_write_message(s, "liar", ".manifest", &m->base, &e), 0);
+		if (i < 4)
+			pb_set_str(&m->id, "liar", NULL);
+		assert_int_equal(store_write_message(s, "liar", ".manifest", &m->base, &e), 0);
+		assert_null(store_read_manifest(s, "liar", &e));
+		assert_int_equal(e.code, ERR_CORRUPT);
+	}
+}
+
+static void a_second_snapshot_of_the_same_container_is_busy(void **state)
+{
+	auto_store struct store *s = open_store(state), *t = open_store(state);
+	struct err e = { 0 };
+	struct store_writer *w = store_writer_new(s, "web", &e);
+	assert_null(store_writer_new(s, "web", &e));
+	assert_int_equal(e.code, ERR_BUSY);
+	unit_assert_message(&e, "another snapshot of web");
+	assert_null(store_writer_new(t, "web", &e));
+	assert_int_equal(e.code, ERR_BUSY);
+	auto_store_writer struct store_writer *other = store_writer_new(s, "db", &e);
+	assert_non_null(other);
+	store_writer_free(w);
+	auto_store_writer struct store_writer *again = store_writer_new(t, "web", &e);
+	assert_non_null(again);
+}
+
+static void an_abandoned_snapshot_leaves_nothing(void **state)
+{
+	auto_store struct store *s = open_store(state);
+	struct err e = { 0 };
+	auto_free uint8_t *data = noise(1 << 20, 5);
+	struct store_writer *w = store_writer_new(s, "web", &e);
+	assert_int_equal(store_writer_write(w, PAGES, data, 1 << 20, &e), 0);
+	assert_true(files(state, "staging", "").files > 0);
+	store_writer_free(w);
+	/* A manifest that cannot be packed: required fields are missing. */
+	w = store_writer_new(s, "web", &e);
+	auto_pb(Davit__SnapshotManifest) *m = pb_new(&davit__snapshot_manifest__descriptor, NULL);
+	assert_int_equal(store_writer_write(w, PAGES, data, 1 << 20, &e), 0);
+	assert_int_equal(store_writer_finish(w, m, &e), -1);
+	assert_int_equal(store_writer_write(w, PAGES, data, 1, &e), -1);
+	assert_int_equal(e.code, ERR_STATE);
+	store_writer_free(w);
+	assert_int_equal(files(state, "staging", "").files, 0);
+	assert_int_equal(files(state, "chunks", "").files, 0);
+	assert_int_equal(files(state, "snapshots", "").files, 0);
+}
+
+/* Writes half a snapshot and is killed. */
+static void killed_writer(const char *dir)
+{
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct store *s = store_open(dir, NULL);
+		struct store_writer *w = store_writer_new(s, "web", NULL);
+		uint8_t *data = noise(1 << 20, 6);
+		store_writer_write(w, PAGES, data, 1 << 20, NULL);
+		kill(getpid(), SIGKILL);
+	}
+	waitpid(pid, NULL, 0);
+}
+
+static void what_a_killed_writer_left_is_collected(void **state)
+{
+	auto_store struct store *s = open_store(state);
+	auto_free char *id = snapshot(s, "web", "pages", 5, NULL);
+	killed_writer(*state);
+	assert_true(files(state, "staging", "").files > 0);
+	file_write_atomic(s->snapshots, ".tmp-0123", "x", 1, 0600, false, NULL);
+	file_write_atomic(s->snapshots, "20260101T000000Z-00000000.info", "x", 1, 0600, false, NULL);
+	file_write_atomic(s->chunks, "note", "x", 1, 0600, false, NULL);
+	struct err e = { 0 };
+	/* Neither is a snapshot, and the lock is free again. */
+	auto_pb(Davit__SnapshotList) *list = store_list(s, NULL, &e);
+	assert_int_equal(list->n_snapshots, 1);
+	auto_free char *next = snapshot(s, "web", "pages", 5, NULL);
+	assert_int_equal(store_collect(s, NULL, &e), 0);
+	assert_int_equal(files(state, "staging", "").files, 0);
+	assert_int_equal(files(state, "snapshots", "").files, 4);
+	assert_int_equal(store_verify(s, id, &e), 0);
+	assert_int_equal(store_verify(s, next, &e), 0);
+	assert_true(file_exists(s->chunks, "note")); /* not ours */
+}
+
+static void collecting_leaves_writers_and_readers_alone(void **state)
+{
+	auto_store struct store *s = open_store(state);
+	const size_t n = 1 << 20;
+	auto_free uint8_t *data = noise(n, 7);
+	auto_free char *old = snapshot(s, "web", data, n, NULL);
+	struct err e = { 0 };
+	/* A writer relies on chunks whose only snapshot goes meanwhile. */
+	auto_store_writer struct store_writer *w = store_writer_new(s, "db", &e);
+	assert_int_equal(store_writer_write(w, PAGES, data, n, &e), 0);
+	uint64_t freed = 1;
+	assert_int_equal(store_remove(s, old, &freed, &e), 0);
+	assert_int_equal(freed, 0);
+	assert_int_equal(store_collect(s, NULL, &e), -1);
+	assert_int_equal(e.code, ERR_BUSY);
+	auto_pb(Davit__SnapshotManifest) *m = manifest_of("db");
+	assert_int_equal(store_writer_finish(w, m, &e), 0);
+	store_writer_freep(&w);
+	assert_int_equal(store_verify(s, m->id, &e), 0);
+	/* A reader reads on though its snapshot is removed. */
+	auto_store_reader struct store_reader *r = store_reader_open(s, m->id, &e);
+	assert_int_equal(store_remove(s, m->id, &freed, &e), 0);
+	auto_buf struct buf out = { 0 };
+	assert_int_equal(store_reader_channel(r, PAGES, append, &out, &e), 0);
+	assert_memory_equal(out.data, data, n);
+	store_reader_freep(&r);
+	assert_int_equal(store_collect(s, &freed, &e), 0);
+	assert_true(freed > n / 2);
+	assert_int_equal(files(state, "chunks", "").files, 0);
+}
+
+static void removing_frees_only_what_no_other_holds(void **state)
+{
+	auto_store struct store *s = open_store(state);
+	auto_free uint8_t *shared = noise(1 << 20, 8);
+	auto_free char *a = snapshot(s, "web", shared, 1 << 20, NULL), *b = snapshot(s, "db", shared, 1 << 20, NULL);
+	struct err e = { 0 };
+	uint64_t freed;
+	assert_int_equal(store_remove(s, a, &freed, &e), 0);
+	assert_int_equal(freed, 0);
+	assert_int_equal(store_verify(s, b, &e), 0);
+	assert_int_equal(store_remove(s, b, &freed, &e), 0);
+	assert_true(freed > 1 << 20);
+	assert_int_equal(store_remove(s, b, &freed, &e), -1);
+	assert_int_equal(e.code, ERR_NOT_FOUND);
+	assert_int_equal(store_remove(s, "../x", &freed, &e), -1);
+	assert_int_equal(e.code, ERR_INVALID);
+}
+
+static void lists_tell_what_the_manifest_says(void **state)
+{
+	auto_store struct store *s = open_store(state);
+	auto_free char *a = snapshot(s, "web", "12345", 5, NULL), *b = snapshot(s, "db", "1", 1, NULL), *c = snapshot(s, "web", "1", 1, NULL);
+	struct err e = { 0 };
+	auto_pb(Davit__SnapshotList) *all = store_list(s, NULL, &e);
+	assert_int_equal(all->n_snapshots, 3);
+	auto_pb(Davit__SnapshotList) *web = store_list(s, "web", &e);
+	assert_int_equal(web->n_snapshots, 2);
+	assert_string_equal(web->snapshots[0]->id, a);
+	assert_string_equal(web->snapshots[1]->id, c);
+	assert_int_equal(web->snapshots[0]->bytes, 11);
+	/* Without its info as well. */
+	char name[STORE_NAME_MAX];
+	snprintf(name, sizeof(name), "%s.info", b);
+	assert_int_equal(unlinkat(s->snapshots, name, 0), 0);
+	auto_pb(Davit__Snapshot) *one = store_get(s, b, &e);
+	assert_string_equal(one->container, "db");
+	assert_null(store_get(s, "20200101T000000Z-00000000", &e));
+	assert_int_equal(e.code, ERR_NOT_FOUND);
+}
+
+/* A snapshot that claims this time. */
+static void aged(struct store *s, const char *container, const char *id, const char *time)
+{
+	auto_pb(Davit__SnapshotManifest) *m = manifest_of(container);
+	m->version = 1;
+	pb_set_str(&m->id, id, NULL);
+	pb_set_str(&m->container, container, NULL);
+	pb_set_str(&m->created_at, time, NULL);
+	auto_pb(Davit__Snapshot) *info = store_info_of(m, NULL);
+	assert_int_equal(store_write_message(s, id, ".info", &info->base, NULL), 0);
+	assert_int_equal(store_write_message(s, id, ".manifest", &m->base, NULL), 0);
+}
+
+/* The kept ids in one string, oldest first. */
+static void assert_kept(struct store *s, Davit__SnapshotPrune rules, const char *want)
+{
+	struct err e = { 0 };
+	auto_pb(Davit__PruneResult) *r = store_prune(s, &rules, &e);
+	if (!r)
+		fail_msg("%s", e.msg);
+	auto_buf struct buf kept = { 0 };
+	buf_puts(&kept, "", NULL);
+	for (size_t i = 0; i < r->n_kept; i++)
+		buf_printf(&kept, NULL, "%s%s", i ? " " : "", r->kept[i]);
+	assert_string_equal(kept.data, want);
+}
+
+#define RULES(...) ((Davit__SnapshotPrune){ .base = PROTOBUF_C_MESSAGE_INIT(&davit__snapshot_prune__descriptor), __VA_ARGS__ })
+
+static void pruning_keeps_the_newest_of_each_period(void **state)
+{
+	auto_store struct store *s = open_store(state);
+	static const char *const times[][2] = {
+		{ "a", "2026-11-08T12:00:00Z" }, /* Sunday */
+		{ "b", "2026-11-09T00:00:00Z" }, /* Monday */
+		{ "c", "2026-11-15T23:59:59Z" }, /* Sunday of the same week */
+		{ "d", "2026-11-16T00:00:00Z" }, /* Monday */
+		{ "e", "2026-11-23T08:10:00Z" }, { "f", "2026-11-23T09:10:00Z" },	 { "g", "2026-11-24T09:20:00Z" },
+		{ "h", "2026-11-24T10:10:00Z" }, { "i", "2026-11-24T10:59:59.999999Z" }, { "j", "2026-11-24T11:00:00Z" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(times); i++)
+		aged(s, "web", times[i][0], times[i][1]);
+	assert_kept(s, RULES(.keep_last = 2, .dry_run = 1), "i j");
+	assert_kept(s, RULES(.keep_hourly = 3, .dry_run = 1), "g i j");
+	assert_kept(s, RULES(.keep_daily = 3, .dry_run = 1), "d f j");
+	assert_kept(s, RULES(.keep_weekly = 3, .dry_run = 1), "c d j");
+	assert_kept(s, RULES(.keep_weekly = 100, .dry_run = 1), "a c d j");
+	assert_kept(s, RULES(.keep_last = 100, .dry_run = 1), "a b c d e f g h i j");
+	assert_kept(s, RULES(.keep_last = 1, .keep_hourly = 2, .keep_daily = 2, .keep_weekly = 2, .dry_run = 1), "d f i j");
+	assert_int_equal(files(state, "snapshots", ".manifest").files, 10);
+	assert_kept(s, RULES(.keep_daily = 2), "f j");
+	assert_int_equal(files(state, "snapshots", ".manifest").files, 2);
+	assert_kept(s, RULES(.keep_daily = 2), "f j");
+}
+
+static void pruning_counts_each_container_by_itself(void **state)
+{
+	auto_store struct store *s = open_store(state);
+	aged(s, "web", "a", "2026-11-24T10:00:00Z");
+	aged(s, "db", "b", "2026-11-24T10:01:00Z");
+	aged(s, "web", "c", "2026-11-24T10:02:00Z");
+	aged(s, "db", "d", "2026-11-24T10:03:00Z");
+	aged(s, "db", "odd", "some day");
+	assert_kept(s, RULES(.keep_last = 1, .dry_run = 1), "c d odd");
+	assert_kept(s, RULES(.container = (char *)"web", .keep_last = 1), "c");
+	assert_kept(s, RULES(.keep_last = 9), "b c d odd");
+}
+
+static void pruning_everything_is_refused(void **state)
+{
+	auto_store struct store *s = open_store(state);
+	struct err e = { 0 };
+	Davit__SnapshotPrune rules = RULES(.dry_run = 1);
+	assert_null(store_prune(s, &rules, &e));
+	assert_int_equal(e.code, ERR_INVALID);
+	assert_true(e.remedy[0]);
+}
+
+struct job {
+	struct store *s;
+	const uint8_t *data;
+	char container[16];
+	int failures;
+};
+
+static void *make_and_prune(void *arg)
+{
+	struct job *j = arg;
+	for (int i = 0; i < 8; i++) {
+		auto_free char *id = snapshot(j->s, j->container, j->data + i * 1000, 600000, NULL);
+		struct err e = { 0 };
+		Davit__SnapshotPrune rules = RULES(.container = j->container, .keep_last = 2);
+		auto_pb(Davit__PruneResult) *r = store_prune(j->s, &rules, &e);
+		if (!r || store_verify(j->s, id, &e) < 0)
+			j->failures++;
+	}
+	return NULL;
+}
+
+static void containers_may_be_snapped_and_pruned_at_the_same_time(void **state)
+{
+	auto_store struct store *s = open_store(state);
+	auto_free uint8_t *data = noise(1 << 20, 9);
+	pthread_t threads[4];
+	struct job jobs[4];
+	for (int i = 0; i < 4; i++) {
+		jobs[i] = (struct job){ .s = s, .data = data };
+		snprintf(jobs[i].container, sizeof(jobs[i].container), "c%d", i);
+		pthread_create(&threads[i], NULL, make_and_prune, &jobs[i]);
+	}
+	for (int i = 0; i < 4; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(jobs[i].failures, 0);
+	}
+	struct err e = { 0 };
+	auto_pb(Davit__SnapshotList) *list = store_list(s, NULL, &e);
+	assert_int_equal(list->n_snapshots, 8);
+	assert_int_equal(store_collect(s, NULL, &e), 0);
+	for (size_t i = 0; i < list->n_snapshots; i++)
+		assert_int_equal(store_verify(s, list->snapshots[i]->id, &e), 0);
+}
+
+static void a_store_of_another_version_is_left_alone(void **state)
+{
+	struct err e = { 0 };
+	auto_free char *path = mem_printf(NULL, "%s/version", (char *)*state);
+	file_write_atomic(AT_FDCWD, path, "2\n", 2, 0600, false, NULL);
+	assert_null(store_open(*state, &e));
+	assert_int_equal(e.code, ERR_UNSUPPORTED);
+}
+
+int main(void)
+{
+	log_setup(2, LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+	if (sodium_init() < 0)
+		return 1;
+	const struct CMUnitTest tests[] = {
+		unit_in_folder(what_goes_in_comes_out),
+		unit_in_folder(a_channel_streams_to_a_descriptor),
+		unit_in_folder(equal_bytes_are_stored_once_wherever_they_stand),
+		unit_in_folder(zeros_take_next_to_nothing),
+		cmocka_unit_test(cuts_do_not_depend_on_the_pieces),
+		unit_in_folder(a_flipped_byte_is_found_named_and_mended_by_the_next_snapshot),
+		unit_in_folder(every_damage_of_a_chunk_is_found),
+		unit_in_folder(a_damaged_manifest_is_refused_and_stops_collecting),
+		unit_in_folder(a_manifest_that_lies_is_refused),
+		unit_in_folder(a_second_snapshot_of_the_same_container_is_busy),
+		unit_in_folder(an_abandoned_snapshot_leaves_nothing),
+		unit_in_folder(what_a_killed_writer_left_is_collected),
+		unit_in_folder(collecting_leaves_writers_and_readers_alone),
+		unit_in_folder(removing_frees_only_what_no_other_holds),
+		unit_in_folder(lists_tell_what_the_manifest_says),
+		unit_in_folder(pruning_keeps_the_newest_of_each_period),
+		unit_in_folder(pruning_counts_each_container_by_itself),
+		unit_in_folder(pruning_everything_is_refused),
+		unit_in_folder(containers_may_be_snapped_and_pruned_at_the_same_time),
+		unit_in_folder(a_store_of_another_version_is_left_alone),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
