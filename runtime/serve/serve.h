@@ -21,6 +21,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "base/err.h"
+#include "base/str.h"
 #include "config.pb-c.h"
 #include "core.pb-c.h"
 #include "record.pb-c.h"
