@@ -17,6 +17,7 @@ static const struct {
 	{ FIELD(layer), BASE(containers_dir), "/layer" },
 	{ FIELD(network), BASE(containers_dir), "/network.pb" },
 	{ FIELD(exit), BASE(containers_dir), "/exit.json" },
+	{ FIELD(kept), BASE(containers_dir), "/kept" },
 	{ FIELD(logs), BASE(logs_dir), "" },
 	{ FIELD(log), BASE(logs_dir), "/log" },
 	{ FIELD(monitor), BASE(monitor_dir), "" },

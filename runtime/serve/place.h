@@ -12,6 +12,7 @@ struct place {
 	char *layer;   /* … /layer */
 	char *network; /* … /network.pb */
 	char *exit;    /* … /exit.json */
+	char *kept;    /* … /kept: marker */
 	char *logs;    /* STATE/logs/NAME */
 	char *log;     /* … /log */
 	char *monitor; /* RUN/monitor/NAME */

@@ -36,10 +36,10 @@ Davit__ContainerRecord *record_load(const struct place *p, struct err *e)
 	return dir < 0 ? NULL : pb_read_file(dir, "record.pb", &davit__container_record__descriptor, SPEC_MAX, e);
 }
 
-int record_save(const struct place *p, const Davit__ContainerRecord *r, struct err *e)
+int record_save(const struct place *p, const Davit__ContainerRecord *r, bool durable, struct err *e)
 {
 	auto_close int dir = open_place(p, e);
-	return dir < 0 ? -1 : pb_write_file(dir, "record.pb", &r->base, 0600, true, e);
+	return dir < 0 ? -1 : pb_write_file(dir, "record.pb", &r->base, 0600, durable, e);
 }
 
 Davit__RuntimeState *record_runtime(const struct core *c, const char *name, struct err *e)

@@ -7,7 +7,7 @@
 /* Owned messages, or NULL (ERR_NOT_FOUND: "there is no container NAME"). */
 Davit__ContainerSpec *record_spec(const struct place *p, struct err *e);
 Davit__ContainerRecord *record_load(const struct place *p, struct err *e);
-int record_save(const struct place *p, const Davit__ContainerRecord *r, struct err *e);
+int record_save(const struct place *p, const Davit__ContainerRecord *r, bool durable, struct err *e);
 /* The runtime's own state; NULL with ERR_NOT_FOUND once a container was put away. */
 Davit__RuntimeState *record_runtime(const struct core *c, const char *name, struct err *e);
 

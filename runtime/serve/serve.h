@@ -7,8 +7,8 @@
  * network is made only if the administrator's file holds it. The core ends when the other end of the first socket is closed; containers live on.
  *
  * One process waits in an epoll loop (loop.c). Each request is served by a forked child (table in ops.c), which holds the container's lock (RUN/locks/NAME) where the
- * request changes it, answers on the socket itself and ends; a child that dies without an answer is answered for. Only `get`, `list`, `channel` and `subscribe`
- * are served by the loop: the first two are asked often, take no lock and only read small files of ours; the others change the loop's own state.
+ * request changes it, answers on the socket itself and ends; a child that dies without an answer is answered for. Only `get`, `channel` and `subscribe` are
+ * served by the loop: the first is asked often, takes no lock and reads four small files of ours; the others change the loop's own state.
  *
  * Replies that may be large come in parts: `list` answers with several ContainerStatusList replies, all but the last with `more`; append them.
  * A request that cannot be parsed is answered with the id it had, or 0 if that is unreadable, and ERR_PROTOCOL.
