@@ -58,6 +58,7 @@ struct checkpoint_options {
 	bool leave_running, tcp_established, tcp_close, ext_unix_sk, shell_job, file_locks, lazy_pages;
 	const char *lsm_profile;
 	int page_server_fd; /* a connected socket to a page server, or -1 */
+	int cancel_fd;	    /* readable: the dump is ended and undone, or -1 */
 };
 /* Dumps (runtime/criu/checkpoint.c). The container is paused during it; afterwards stopped, or as before if leave_running. */
 int container_checkpoint(const struct runtime *rt, const char *id, const struct checkpoint_options *o, struct err *e);
