@@ -13,7 +13,8 @@
 /* Not recursive: what else is mounted below the source is not what the policy named. */
 static int copy_mount(int source, const Davit__SpecMount *m, int dir, const char *name, struct err *e)
 {
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (m->read_only ? MOUNT_ATTR_RDONLY : 0), .propagation = MS_PRIVATE };
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (m->read_only ? MOUNT_ATTR_RDONLY : 0),
+				   .propagation = MS_PRIVATE };
 	auto_close int tree = open_tree(source, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (tree < 0)
 		return err_sys(e, errno, "copy the mount of %s", m->source);

@@ -1,7 +1,7 @@
 /* ContainerSpec → config.json.
  *
- * What every container gets stands as JSON in `base`, as an administrator would write it; the functions below add what follows from the spec. The order of the mounts is the order in
- * which they are made. */
+ * What every container gets stands as JSON in `base`, as an administrator would write it; the functions below add what follows from the spec. The
+ * order of the mounts is the order in which they are made. */
 #include "runtime/serve/bundle.h"
 
 #include <errno.h>
@@ -19,17 +19,20 @@
 #define PIDS_DEFAULT 4096
 
 static const char base[] =
-	"{\"ociVersion\":\"1.2.0\",\"root\":{\"path\":\"rootfs\"},\"mounts\":["
-	"{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\",\"options\":[\"nosuid\",\"noexec\",\"nodev\"]},"
-	"{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\",\"options\":[\"nosuid\",\"strictatime\",\"mode=755\",\"size=65536k\"]},"
-	"{\"destination\":\"/dev/pts\",\"type\":\"devpts\",\"source\":\"devpts\",\"options\":[\"nosuid\",\"noexec\",\"newinstance\",\"ptmxmode=0666\",\"mode=0620\",\"gid=5\"]},"
-	"{\"destination\":\"/dev/shm\",\"type\":\"tmpfs\",\"source\":\"shm\",\"options\":[\"nosuid\",\"noexec\",\"nodev\",\"mode=1777\",\"size=65536k\"]},"
-	"{\"destination\":\"/dev/mqueue\",\"type\":\"mqueue\",\"source\":\"mqueue\",\"options\":[\"nosuid\",\"noexec\",\"nodev\"]}],"
-	"\"linux\":{\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":\"mount\"},{\"type\":\"cgroup\"}],"
-	"\"resources\":{\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]},"
-	"\"maskedPaths\":[\"/proc/acpi\",\"/proc/asound\",\"/proc/interrupts\",\"/proc/kcore\",\"/proc/keys\",\"/proc/latency_stats\",\"/proc/timer_list\","
-	"\"/proc/timer_stats\",\"/proc/sched_debug\",\"/proc/scsi\",\"/sys/firmware\",\"/sys/devices/virtual/powercap\"],"
-	"\"readonlyPaths\":[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\",\"/proc/sysrq-trigger\"]}}";
+    "{\"ociVersion\":\"1.2.0\",\"root\":{\"path\":\"rootfs\"},\"mounts\":["
+    "{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\",\"options\":[\"nosuid\",\"noexec\",\"nodev\"]},"
+    "{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\",\"options\":[\"nosuid\",\"strictatime\",\"mode=755\",\"size=65536k\"]},"
+    "{\"destination\":\"/dev/"
+    "pts\",\"type\":\"devpts\",\"source\":\"devpts\",\"options\":[\"nosuid\",\"noexec\",\"newinstance\",\"ptmxmode=0666\",\"mode=0620\",\"gid=5\"]},"
+    "{\"destination\":\"/dev/"
+    "shm\",\"type\":\"tmpfs\",\"source\":\"shm\",\"options\":[\"nosuid\",\"noexec\",\"nodev\",\"mode=1777\",\"size=65536k\"]},"
+    "{\"destination\":\"/dev/mqueue\",\"type\":\"mqueue\",\"source\":\"mqueue\",\"options\":[\"nosuid\",\"noexec\",\"nodev\"]}],"
+    "\"linux\":{\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":\"mount\"},{\"type\":\"cgroup\"}],"
+    "\"resources\":{\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]},"
+    "\"maskedPaths\":[\"/proc/acpi\",\"/proc/asound\",\"/proc/interrupts\",\"/proc/kcore\",\"/proc/keys\",\"/proc/latency_stats\",\"/proc/"
+    "timer_list\","
+    "\"/proc/timer_stats\",\"/proc/sched_debug\",\"/proc/scsi\",\"/sys/firmware\",\"/sys/devices/virtual/powercap\"],"
+    "\"readonlyPaths\":[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\",\"/proc/sysrq-trigger\"]}}";
 
 static bool host_network(const Davit__ContainerSpec *s)
 {
@@ -69,7 +72,8 @@ static int set_namespaces(const Davit__ContainerSpec *s, const Davit__IdRange *i
 }
 
 /* options: words separated by ','; items (may be NULL) come after them. */
-static int add_mount(Davit__OciSpec *o, const char *target, const char *type, const char *source, const char *options, char *const *items, size_t n, struct err *e)
+static int add_mount(Davit__OciSpec *o, const char *target, const char *type, const char *source, const char *options, char *const *items, size_t n,
+		     struct err *e)
 {
 	Davit__OciMount *m = pb_new(&davit__oci_mount__descriptor, e);
 	if (!m || pb_push(&o->n_mounts, &o->mounts, m, e) < 0)
@@ -92,8 +96,8 @@ static int add_mount(Davit__OciSpec *o, const char *target, const char *type, co
  * the host's own, read-only. */
 static int add_sys_mounts(const Davit__ContainerSpec *s, Davit__OciSpec *o, struct err *e)
 {
-	int rc = host_network(s) && !s->host_user_namespace ? add_mount(o, "/sys", "none", "/sys", "rbind,nosuid,noexec,nodev,ro", NULL, 0, e) :
-							      add_mount(o, "/sys", "sysfs", "sysfs", "nosuid,noexec,nodev,ro", NULL, 0, e);
+	int rc = host_network(s) && !s->host_user_namespace ? add_mount(o, "/sys", "none", "/sys", "rbind,nosuid,noexec,nodev,ro", NULL, 0, e)
+							    : add_mount(o, "/sys", "sysfs", "sysfs", "nosuid,noexec,nodev,ro", NULL, 0, e);
 	return rc < 0 ? -1 : add_mount(o, "/sys/fs/cgroup", "cgroup", "cgroup", "nosuid,noexec,nodev,relatime,ro", NULL, 0, e);
 }
 
@@ -216,12 +220,14 @@ static int set_linux(const struct core *c, const Davit__ContainerSpec *s, Davit_
 	return set_resources(s, l->resources, e) < 0 ? -1 : set_seccomp(s, l, e);
 }
 
-Davit__OciSpec *bundle_spec(const struct core *c, const Davit__ContainerSpec *s, const Davit__IdRange *ids, const struct place *p, int rootfs_fd, struct err *e)
+Davit__OciSpec *bundle_spec(const struct core *c, const Davit__ContainerSpec *s, const Davit__IdRange *ids, const struct place *p, int rootfs_fd,
+			    struct err *e)
 {
 	auto_pb(Davit__OciSpec) *o = json_parse(&davit__oci_spec__descriptor, base, sizeof(base) - 1, JSON_REFUSE, NULL, e);
 	if (!o || !(o->process = bundle_process(s, s->process, rootfs_fd, e)))
 		return NULL;
-	if (pb_set_str(&o->hostname, s->hostname ? s->hostname : s->name, e) < 0 || (s->domainname && pb_set_str(&o->domainname, s->domainname, e) < 0))
+	if (pb_set_str(&o->hostname, s->hostname ? s->hostname : s->name, e) < 0 ||
+	    (s->domainname && pb_set_str(&o->domainname, s->domainname, e) < 0))
 		return NULL;
 	o->root->has_readonly = true;
 	o->root->readonly = s->read_only_rootfs;

@@ -22,12 +22,14 @@ int bundle_caps(const Davit__ContainerSpec *s, struct strv *out, struct err *e)
 		if (!listed(s->cap_drop, s->n_cap_drop, caps_default[i]) && strv_add(out, caps_default[i], e) < 0)
 			return -1;
 	for (size_t i = 0; i < s->n_cap_add; i++)
-		if (!listed(s->cap_drop, s->n_cap_drop, s->cap_add[i]) && !listed(out->v, out->n, s->cap_add[i]) && strv_add(out, s->cap_add[i], e) < 0)
+		if (!listed(s->cap_drop, s->n_cap_drop, s->cap_add[i]) && !listed(out->v, out->n, s->cap_add[i]) &&
+		    strv_add(out, s->cap_add[i], e) < 0)
 			return -1;
 	return 0;
 }
 
-/* Bounding, permitted and effective alike; nothing is inheritable or ambient, so a user other than root has none of them after exec (capabilities(7)). */
+/* Bounding, permitted and effective alike; nothing is inheritable or ambient, so a user other than root has none of them after exec
+ * (capabilities(7)). */
 static int set_caps(const Davit__ContainerSpec *s, Davit__OciProcess *out, struct err *e)
 {
 	auto_strv struct strv caps = { 0 };

@@ -1,7 +1,7 @@
 /* Channels: receiving requests, refusing what cannot be served, handing the rest to jobs.
  *
- * The other side may be anyone's by now: a datagram that is no request, a wrong name or too many requests at once are answered with an error, and only a
- * channel whose socket fails, or that does not take its answers, is closed. */
+ * The other side may be anyone's by now: a datagram that is no request, a wrong name or too many requests at once are answered with an error, and
+ * only a channel whose socket fails, or that does not take its answers, is closed. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -130,7 +130,8 @@ static int serve_inline(struct loop *l, struct channel *c, const struct op *op, 
 	return 0;
 }
 
-static int check_request(const struct loop *l, const struct channel *c, const struct op *op, const Davit__CoreRequest *msg, const char *name, struct err *e)
+static int check_request(const struct loop *l, const struct channel *c, const struct op *op, const Davit__CoreRequest *msg, const char *name,
+			 struct err *e)
 {
 	if (msg->id == 0)
 		return err_set(e, ERR_PROTOCOL, 0, "a request's id cannot be 0");

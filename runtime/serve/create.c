@@ -1,4 +1,5 @@
-/* create: place, layer, mounts, bundle, monitor; in the end `ready`. A failure at any step undoes all of it, a death at any step is found at the next start (reconcile.c). */
+/* create: place, layer, mounts, bundle, monitor; in the end `ready`. A failure at any step undoes all of it, a death at any step is found at the next
+ * start (reconcile.c). */
 #include "base/log.h"
 #include "proto/pb.h"
 #include "runtime/layer/layer.h"

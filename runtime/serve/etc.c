@@ -1,8 +1,8 @@
 /* Files in the container's /etc.
  *
- * The mounted root is idmapped: what the container's root owns belongs to host_start here, and the host's root has no id in it. So the files are made with the
- * file-system ids of the container's root (setfsuid(2)), which also takes away the right to override permissions: nothing can be written that
- * the container could not have written itself. The caller is a process of its own. */
+ * The mounted root is idmapped: what the container's root owns belongs to host_start here, and the host's root has no id in it. So the files are made
+ * with the file-system ids of the container's root (setfsuid(2)), which also takes away the right to override permissions: nothing can be written
+ * that the container could not have written itself. The caller is a process of its own. */
 #include "runtime/serve/etc.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* Containers that end by themselves: the monitor writes exit.json into the container's folder, inotify(7) tells.
  *
- * A folder is watched from when it appears. A file that came before the watch is found by looking once after adding it. If the kernel's queue overflows every
- * container is looked at again; an end may be told twice then, never not at all. */
+ * A folder is watched from when it appears. A file that came before the watch is found by looking once after adding it. If the kernel's queue
+ * overflows every container is looked at again; an end may be told twice then, never not at all. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,8 @@
 /* exec and attach: further processes in a container, and connections to what a monitor holds.
  *
- * An exec session is a monitor of its own with `davit-runtime exec`. The socket that the agent gets is the monitor's first client from before the process starts (--attach-fd), so nothing
- * of a short session is missed. Its files lie in RUN/monitor/NAME/exec/ID; what earlier sessions left is removed by the next. */
+ * An exec session is a monitor of its own with `davit-runtime exec`. The socket that the agent gets is the monitor's first client from before the
+ * process starts (--attach-fd), so nothing of a short session is missed. Its files lie in RUN/monitor/NAME/exec/ID; what earlier sessions left is
+ * removed by the next. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,8 @@
 /* Jobs: a forked child for each request.
  *
- * The child keeps its own channel and closes the others, so that a channel's end is seen when the loop closes it. It is not killed with the core: what it holds the lock of it also finishes,
- * and a new core waits for that lock. When its asker is gone the child's cancel descriptor becomes readable; only ops that stream for the asker look at it. */
+ * The child keeps its own channel and closes the others, so that a channel's end is seen when the loop closes it. It is not killed with the core:
+ * what it holds the lock of it also finishes, and a new core waits for that lock. When its asker is gone the child's cancel descriptor becomes
+ * readable; only ops that stream for the asker look at it. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -123,8 +124,8 @@ static void job_finish(struct loop *l, struct job *j, const siginfo_t *info)
 		return;
 	if (!answered) {
 		struct err e = { 0 };
-		err_set(&e, ERR_INTERNAL, 0, "%s %s: its process ended by %s %d", j->op->name, j->name, info->si_code == CLD_EXITED ? "status" : "signal",
-			info->si_status);
+		err_set(&e, ERR_INTERNAL, 0, "%s %s: its process ended by %s %d", j->op->name, j->name,
+			info->si_code == CLD_EXITED ? "status" : "signal", info->si_status);
 		log_error("%s", e.msg);
 		if (j->channel)
 			channel_refuse(l, j->channel, j->id, &e);

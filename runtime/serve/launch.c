@@ -1,7 +1,8 @@
 /* Starting the monitor.
  *
  * Descriptors: 3 the sync pipe, on which the monitor tells {"pid":N} or {"error":"…"}; 4 the error pipe, on which davit-runtime tells its whole error
- * (DAVIT_ERROR_FD); 5 the first client. The wait for the sync line has no limit: a restore takes what it takes, and a monitor that ends closes the pipe. */
+ * (DAVIT_ERROR_FD); 5 the first client. The wait for the sync line has no limit: a restore takes what it takes, and a monitor that ends closes the
+ * pipe. */
 #include "runtime/serve/launch.h"
 
 #include <poll.h>
@@ -31,8 +32,9 @@ static int add_log(struct strv *v, const struct core *c, const struct launch *l,
 {
 	if (!l->log)
 		return 0;
-	if (strv_add(v, "--log", e) < 0 || strv_add(v, l->log, e) < 0 || strv_add(v, "--log-max-bytes", e) < 0 || strv_addf(v, e, "%lu", (unsigned long)l->log_max_bytes) < 0 ||
-	    strv_add(v, "--log-max-files", e) < 0 || strv_addf(v, e, "%lu", (unsigned long)l->log_max_files) < 0)
+	if (strv_add(v, "--log", e) < 0 || strv_add(v, l->log, e) < 0 || strv_add(v, "--log-max-bytes", e) < 0 ||
+	    strv_addf(v, e, "%lu", (unsigned long)l->log_max_bytes) < 0 || strv_add(v, "--log-max-files", e) < 0 ||
+	    strv_addf(v, e, "%lu", (unsigned long)l->log_max_files) < 0)
 		return -1;
 	if (c->log_gid == (gid_t)-1)
 		return 0;
@@ -49,7 +51,10 @@ static int add_stdio(struct strv *v, const Davit__ProcessSpec *p, struct err *e)
 		return -1;
 	if (!p->rows || !p->columns)
 		return 0;
-	return strv_add(v, "--rows", e) < 0 || strv_addf(v, e, "%u", p->rows) < 0 || strv_add(v, "--columns", e) < 0 || strv_addf(v, e, "%u", p->columns) < 0 ? -1 : 0;
+	return strv_add(v, "--rows", e) < 0 || strv_addf(v, e, "%u", p->rows) < 0 || strv_add(v, "--columns", e) < 0 ||
+		       strv_addf(v, e, "%u", p->columns) < 0
+		   ? -1
+		   : 0;
 }
 
 static int add_runtime(struct strv *v, const struct core *c, const struct launch *l, struct err *e)
@@ -65,7 +70,7 @@ static int add_runtime(struct strv *v, const struct core *c, const struct launch
 
 static int monitor_args(struct strv *v, const struct core *c, const struct launch *l, struct err *e)
 {
-	const char *const first[] = { "davit-monitor", "--id",	   l->id,      "--pid-file", l->pid_file, "--exit-file",
+	const char *const first[] = { "davit-monitor", "--id",	   l->id,     "--pid-file", l->pid_file, "--exit-file",
 				      l->exit_file,    "--attach", l->attach, "--sync-fd",  "3",	 NULL };
 	if (add_all(v, first, e) < 0 || add_log(v, c, l, e) < 0 || add_stdio(v, l->process, e) < 0)
 		return -1;

@@ -1,5 +1,5 @@
-/* Starting davit-monitor, and through it davit-runtime create, restore or exec: the agent's containers are made by the programs that podman and containerd would
- * run, there is no second way. */
+/* Starting davit-monitor, and through it davit-runtime create, restore or exec: the agent's containers are made by the programs that podman and
+ * containerd would run, there is no second way. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,8 +18,8 @@ struct launch {
 	const struct strv *command;	   /* of davit-runtime: name of the command, options, id */
 };
 
-/* Runs it and waits until the monitor says how it went. Returns the pid of the process that it holds, or -1; *rich (owned) then may get what davit-runtime
- * said beyond struct err. Nothing is left of a launch that failed but its log. */
+/* Runs it and waits until the monitor says how it went. Returns the pid of the process that it holds, or -1; *rich (owned) then may get what
+ * davit-runtime said beyond struct err. Nothing is left of a launch that failed but its log. */
 pid_t launch_run(const struct core *c, const struct launch *l, Davit__Error **rich, struct err *e);
 /* Begins a command of davit-runtime: its name and --pid-file. */
 int launch_command(struct strv *out, const char *name, const char *pid_file, struct err *e);

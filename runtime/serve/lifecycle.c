@@ -1,7 +1,8 @@
 /* start, kill, delete, pause, resume.
  *
- * A stopped container is put away (prepare_put_away), so start makes it anew from its spec under the policy of now. Order at a pause: tasks first, then packets: what arrives in between waits in
- * sockets that are dumped later; the other way round the container's own packets would be lost. At resume packets first, then tasks, for the same reason. */
+ * A stopped container is put away (prepare_put_away), so start makes it anew from its spec under the policy of now. Order at a pause: tasks first,
+ * then packets: what arrives in between waits in sockets that are dumped later; the other way round the container's own packets would be lost. At
+ * resume packets first, then tasks, for the same reason. */
 #include "runtime/serve/lifecycle.h"
 
 #include <poll.h>

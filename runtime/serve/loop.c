@@ -1,6 +1,7 @@
 /* The core's one loop: epoll over channels, children, signals and exit files.
  *
- * One event a turn, so that what an event removes cannot be met later in the same turn. The loop waits without a limit: it has nothing to do unless something happens. */
+ * One event a turn, so that what an event removes cannot be met later in the same turn. The loop waits without a limit: it has nothing to do unless
+ * something happens. */
 #include <errno.h>
 #include <signal.h>
 #include <sys/epoll.h>

@@ -1,7 +1,7 @@
 /* Requests: what serves each, on what conditions.
  *
- * An op fills its answer; the caller sends it. What it made and did not finish is undone before it returns -1. Ops run in a child of their own, so they may
- * block, hold locks and set process attributes; `inline` ones run in the loop and may do none of it. */
+ * An op fills its answer; the caller sends it. What it made and did not finish is undone before it returns -1. Ops run in a child of their own, so
+ * they may block, hold locks and set process attributes; `inline` ones run in the loop and may do none of it. */
 #pragma once
 #include <stdbool.h>
 #include "base/err.h"
@@ -38,10 +38,10 @@ struct op {
 	const char *name;
 	int (*serve)(const struct request *r, struct answer *a, struct err *e);
 	enum op_about about;
-	bool lock;	     /* holds the container's lock */
-	bool cancel;	     /* ends when its asker is gone */
-	bool inline_;	     /* served by the loop */
-	const char *event;   /* told to subscribers when it went well */
+	bool lock;	   /* holds the container's lock */
+	bool cancel;	   /* ends when its asker is gone */
+	bool inline_;	   /* served by the loop */
+	const char *event; /* told to subscribers when it went well */
 };
 /* The op of a request; NULL if it has none that we know. */
 const struct op *op_of(const Davit__CoreRequest *msg);

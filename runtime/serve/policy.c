@@ -1,8 +1,8 @@
 /* The host's policy, asked of a spec.
  *
- * The agent parses what comes from the network and may belong to an attacker; this file is where his reach ends. So it trusts nothing that the agent says: names
- * are checked again, ids must lie in the ranges that serve was started with, host paths are walked from the allowed prefix by openat2(2) with RESOLVE_BENEATH, and a network must be the
- * administrator's own. What is not mentioned in HostPolicy is not given. */
+ * The agent parses what comes from the network and may belong to an attacker; this file is where his reach ends. So it trusts nothing that the agent
+ * says: names are checked again, ids must lie in the ranges that serve was started with, host paths are walked from the allowed prefix by openat2(2)
+ * with RESOLVE_BENEATH, and a network must be the administrator's own. What is not mentioned in HostPolicy is not given. */
 #include "runtime/serve/policy.h"
 
 #include <errno.h>
@@ -96,7 +96,8 @@ static int check_seccomp(const struct core *c, const Davit__ContainerSpec *s, st
 static int check_labels(const struct core *c, const Davit__ContainerSpec *s, struct err *e)
 {
 	const Davit__HostPolicy *p = c->policy;
-	if (s->apparmor_profile && !str_eq(s->apparmor_profile, "davit-default") && !listed(p->apparmor_profiles, p->n_apparmor_profiles, s->apparmor_profile))
+	if (s->apparmor_profile && !str_eq(s->apparmor_profile, "davit-default") &&
+	    !listed(p->apparmor_profiles, p->n_apparmor_profiles, s->apparmor_profile))
 		return policy_deny(e, "apparmorProfile", "apparmorProfiles", "this AppArmor profile is not allowed");
 	if (s->selinux_label && !listed(p->selinux_labels, p->n_selinux_labels, s->selinux_label))
 		return policy_deny(e, "selinuxLabel", "selinuxLabels", "this SELinux label is not allowed");
@@ -111,7 +112,8 @@ static bool is_host_network(const Davit__ContainerSpec *s)
 /* Those that belong to a namespace of the container's own (kernel/ucount.c, ipc/ipc_sysctl.c, ipc/mq_sysctl.c, net/sysctl_net.c). */
 static bool sysctl_namespaced(const Davit__ContainerSpec *s, const char *name)
 {
-	static const char *const ipc[] = { "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced" };
+	static const char *const ipc[] = { "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem",
+					   "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced" };
 	for (size_t i = 0; i < ARRAY_LEN(ipc); i++)
 		if (str_eq(name, ipc[i]))
 			return true;
@@ -152,7 +154,8 @@ static int check_memory(const struct core *c, const Davit__ContainerSpec *s, str
 	if (!p->has_max_memory_bytes)
 		return 0;
 	if (!s->limits || !s->limits->has_memory_bytes)
-		return policy_deny(e, "limits.memoryBytes", "maxMemoryBytes", "a memory limit of at most %lu bytes is demanded", (unsigned long)p->max_memory_bytes);
+		return policy_deny(e, "limits.memoryBytes", "maxMemoryBytes", "a memory limit of at most %lu bytes is demanded",
+				   (unsigned long)p->max_memory_bytes);
 	if (s->limits->memory_bytes > p->max_memory_bytes)
 		return policy_deny(e, "limits.memoryBytes", "maxMemoryBytes", "at most %lu bytes are allowed", (unsigned long)p->max_memory_bytes);
 	return 0;
@@ -164,7 +167,8 @@ static int check_ids(const struct core *c, const Davit__IdRange *ids, struct err
 	if (ids->size != IDS_RANGE)
 		return err_field(e, "ids.size", "must be %d", IDS_RANGE);
 	if (ids->host_start < c->ids_start || offset % IDS_RANGE || offset / IDS_RANGE >= c->ids_count) {
-		err_set(e, ERR_DENIED, 0, "ids from %u are not among the %u ranges of %d from %u", ids->host_start, c->ids_count, IDS_RANGE, c->ids_start);
+		err_set(e, ERR_DENIED, 0, "ids from %u are not among the %u ranges of %d from %u", ids->host_start, c->ids_count, IDS_RANGE,
+			c->ids_start);
 		if (e)
 			snprintf(e->field, sizeof(e->field), "ids.hostStart");
 		return -1;
@@ -240,7 +244,8 @@ static int check_binds(const struct core *c, const Davit__ContainerSpec *s, stru
 int policy_check(const struct core *c, const Davit__ContainerSpec *s, const Davit__IdRange *ids, struct err *e)
 {
 	static int (*const checks[])(const struct core *, const Davit__ContainerSpec *, struct err *) = {
-		check_namespaces, check_caps, check_seccomp, check_labels, check_sysctls, check_devices, check_memory, policy_check_networks, check_binds,
+		check_namespaces, check_caps,	check_seccomp,	       check_labels, check_sysctls,
+		check_devices,	  check_memory, policy_check_networks, check_binds,
 	};
 	if (spec_check(s, e) < 0 || check_ids(c, ids, e) < 0)
 		return -1;

@@ -1,8 +1,9 @@
 /* What a container may be on this host.
  *
- * Two questions, both asked by the core of every spec that comes from the agent, whoever the agent belongs to by now: is it well formed (spec_check.c), and does the host's
- * policy.json allow it (policy.c, policy_network.c). The defaults need no policy: own namespaces, the default capabilities and filter, no host path, no device.
- * A refusal is ERR_DENIED with the field of the spec, and the member of policy.json that would allow it as its remedy. */
+ * Two questions, both asked by the core of every spec that comes from the agent, whoever the agent belongs to by now: is it well formed
+ * (spec_check.c), and does the host's policy.json allow it (policy.c, policy_network.c). The defaults need no policy: own namespaces, the default
+ * capabilities and filter, no host path, no device. A refusal is ERR_DENIED with the field of the spec, and the member of policy.json that would
+ * allow it as its remedy. */
 #pragma once
 #include "base/err.h"
 #include "runtime/serve/serve.h"
@@ -19,8 +20,8 @@ int policy_check_others(const struct core *c, const Davit__ContainerSpec *s, con
 int policy_check_network(const struct core *c, const Davit__CoreNetwork *n, struct err *e);
 const Davit__CoreNetwork *policy_network(const struct core *c, const char *name, struct err *e);
 
-/* Opens the source of bind mount `index` below the prefix that allows it, without leaving it over symlinks or "..". Returns an owned O_PATH fd, or -1 (ERR_DENIED).
- * What is opened is what must be mounted: a second walk could find something else. */
+/* Opens the source of bind mount `index` below the prefix that allows it, without leaving it over symlinks or "..". Returns an owned O_PATH fd, or -1
+ * (ERR_DENIED). What is opened is what must be mounted: a second walk could find something else. */
 int policy_open_bind(const struct core *c, const Davit__SpecMount *m, size_t index, struct err *e);
 
 /* The parts, in the order in which policy_check asks them. */

@@ -175,7 +175,9 @@ static bool address_shared(const Davit__ContainerSpec *a, const Davit__Container
 			const Davit__NetworkAttachment *x = a->attachments[i], *y = b->attachments[k];
 			if (!str_eq(x->network, y->network))
 				continue;
-			*which = x->address && str_eq(x->address, y->address) ? x->address : x->address6 && str_eq(x->address6, y->address6) ? x->address6 : NULL;
+			*which = x->address && str_eq(x->address, y->address)	   ? x->address
+				 : x->address6 && str_eq(x->address6, y->address6) ? x->address6
+										   : NULL;
 			if (*which)
 				return true;
 		}

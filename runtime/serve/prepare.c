@@ -1,7 +1,7 @@
 /* Making and unmaking a container's place.
  *
- * Invariants: spec.pb and record.pb are there before anything else, so that whoever finds the folder knows what to undo; `ready` comes last. What must be unique on the host (ids, addresses)
- * is checked and written down under the lock ".create". */
+ * Invariants: spec.pb and record.pb are there before anything else, so that whoever finds the folder knows what to undo; `ready` comes last. What
+ * must be unique on the host (ids, addresses) is checked and written down under the lock ".create". */
 #include "runtime/serve/prepare.h"
 
 #include <errno.h>
@@ -19,7 +19,6 @@
 #include "runtime/serve/policy.h"
 #include "runtime/serve/records.h"
 
-#define CREATE_LOCK ".create"
 #define CREATE_WAIT_MS 10000
 
 const Davit__IdRange *prepare_shift(const Davit__ContainerSpec *s, const Davit__IdRange *ids)
@@ -27,7 +26,8 @@ const Davit__IdRange *prepare_shift(const Davit__ContainerSpec *s, const Davit__
 	return s->host_user_namespace ? NULL : ids;
 }
 
-static Davit__ContainerRecord *new_record(const struct core *c, const Davit__ContainerSpec *s, const Davit__IdRange *ids, const char *phase, bool own_layer, struct err *e)
+static Davit__ContainerRecord *new_record(const struct core *c, const Davit__ContainerSpec *s, const Davit__IdRange *ids, const char *phase,
+					  bool own_layer, struct err *e)
 {
 	auto_pb(Davit__ContainerRecord) *r = pb_new(&davit__container_record__descriptor, e);
 	auto_pb(Davit__ImageInfo) *image = r ? image_get(c->images_dir, s->image, e) : NULL;
@@ -62,18 +62,20 @@ static int clear_place(const struct core *c, const char *name, const struct plac
 
 static int make_folders(const struct core *c, const struct place *p, struct err *e)
 {
-	if (file_mkdir_p(p->dir, 0700, e) < 0 || file_mkdir_p(p->monitor, 0700, e) < 0 || file_mkdir_p(p->logs, 0750, e) < 0 || file_mkdir_p(p->rootfs, 0700, e) < 0)
+	if (file_mkdir_p(p->dir, 0700, e) < 0 || file_mkdir_p(p->monitor, 0700, e) < 0 || file_mkdir_p(p->logs, 0750, e) < 0 ||
+	    file_mkdir_p(p->rootfs, 0700, e) < 0)
 		return -1;
 	if (c->log_gid != (gid_t)-1 && chown(p->logs, 0, c->log_gid) < 0)
 		return err_sys(e, errno, "chown %s", p->logs);
 	return chmod(p->logs, 0750) < 0 ? err_sys(e, errno, "chmod %s", p->logs) : 0;
 }
 
-int prepare_place(const struct core *c, const Davit__ContainerSpec *s, const Davit__IdRange *ids, const struct place *p, const char *phase, bool layer_kept, struct err *e)
+int prepare_place(const struct core *c, const Davit__ContainerSpec *s, const Davit__IdRange *ids, const struct place *p, const char *phase,
+		  bool layer_kept, struct err *e)
 {
 	if (policy_check(c, s, ids, e) < 0 || clear_place(c, s->name, p, layer_kept, e) < 0)
 		return -1;
-	auto_close int lock = record_lock(c, CREATE_LOCK, CREATE_WAIT_MS, e);
+	auto_close int lock = record_lock(c, RECORD_CREATE_LOCK, CREATE_WAIT_MS, e);
 	if (lock < 0 || policy_check_others(c, s, ids, e) < 0)
 		return -1;
 	auto_pb(Davit__ContainerRecord) *r = new_record(c, s, ids, phase, !layer_kept, e);
@@ -113,7 +115,8 @@ int prepare_network(const struct core *c, const Davit__ContainerSpec *s, const s
 	return dir < 0 ? -1 : pb_write_file(dir, "network.pb", &n.base, 0600, false, e);
 }
 
-int prepare_bundle(const struct core *c, const Davit__ContainerSpec *s, const Davit__IdRange *ids, const struct place *p, bool fresh, bool held, struct err *e)
+int prepare_bundle(const struct core *c, const Davit__ContainerSpec *s, const Davit__IdRange *ids, const struct place *p, bool fresh, bool held,
+		   struct err *e)
 {
 	auto_close int rootfs = file_open_dir(AT_FDCWD, p->rootfs, e);
 	if (rootfs < 0 || (fresh && etc_write(rootfs, s, prepare_shift(s, ids), e) < 0))

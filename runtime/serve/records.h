@@ -25,5 +25,7 @@ Davit__ContainerStatus *record_require(const struct core *c, const char *name, c
 
 /* Calls f for each name in containers/ in no order; stops at -1. */
 int record_each(const struct core *c, int (*f)(void *arg, const char *name, struct err *e), void *arg, struct err *e);
+/* Not the name of a container: held while a container's place is chosen and images are removed. */
+#define RECORD_CREATE_LOCK ".create"
 /* The container's lock. ERR_BUSY after wait_ms. Owned fd. */
 int record_lock(const struct core *c, const char *name, int wait_ms, struct err *e);

@@ -6,16 +6,18 @@
  * with one end of a SOCK_SEQPACKET pair as descriptor N. --config names the agent's own configuration, of which only `networks` is read: a
  * network is made only if the administrator's file holds it. The core ends when the other end of the first socket is closed; containers live on.
  *
- * One process waits in an epoll loop (loop.c). Each request is served by a forked child (table in ops.c), which holds the container's lock (RUN/locks/NAME) where the
- * request changes it, answers on the socket itself and ends; a child that dies without an answer is answered for. Only `get`, `channel` and `subscribe` are
- * served by the loop: the first is asked often, takes no lock and reads four small files of ours; the others change the loop's own state.
+ * One process waits in an epoll loop (loop.c). Each request is served by a forked child (table in ops.c), which holds the container's lock
+ * (RUN/locks/NAME) where the request changes it, answers on the socket itself and ends; a child that dies without an answer is answered for. Only
+ * `get`, `channel` and `subscribe` are served by the loop: the first is asked often, takes no lock and reads four small files of ours; the others
+ * change the loop's own state.
  *
  * Replies that may be large come in parts: `list` answers with several ContainerStatusList replies, all but the last with `more`; append them.
  * A request that cannot be parsed is answered with the id it had, or 0 if that is unreadable, and ERR_PROTOCOL.
  *
- * Everything is on disk, so that a core that was killed finds it all again: containers/NAME/ with spec.pb, record.pb, network.pb, exit.json, and `ready` (empty) once the
- * container is whole. What lacks `ready` and is locked by nobody is half-made and removed at start; a folder that holds only `kept` and layer/ is the layer
- * of a container that was deleted with keep_layer. A stopped container is put away at once (its mounts, cgroup, veth and ports), `start` makes it anew from its spec. */
+ * Everything is on disk, so that a core that was killed finds it all again: containers/NAME/ with spec.pb, record.pb, network.pb, exit.json, and
+ * `ready` (empty) once the container is whole. What lacks `ready` and is locked by nobody is half-made and removed at start; a folder that holds only
+ * `kept` and layer/ is the layer of a container that was deleted with keep_layer. A stopped container is put away at once (its mounts, cgroup, veth
+ * and ports), `start` makes it anew from its spec. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* The form of a ContainerSpec: what is wrong here is wrong on every host.
  *
- * Each check takes one part of the spec. Lists may hold at most as many items as LISTS says, texts no control characters: nothing that comes later has to think of
- * a newline in a hostname. */
+ * Each check takes one part of the spec. Lists may hold at most as many items as LISTS says, texts no control characters: nothing that comes later
+ * has to think of a newline in a hostname. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -184,7 +184,8 @@ static int check_mounts(const Davit__ContainerSpec *s, struct err *e)
 /* Those that bound a container; RTPRIO, RTTIME and NICE would give it a claim on the host's CPUs. */
 static int check_rlimits(const Davit__ContainerSpec *s, struct err *e)
 {
-	static const char *const known[] = { "AS", "CORE", "CPU", "DATA", "FSIZE", "LOCKS", "MEMLOCK", "MSGQUEUE", "NOFILE", "NPROC", "RSS", "SIGPENDING", "STACK" };
+	static const char *const known[] = { "AS",	 "CORE",   "CPU",   "DATA", "FSIZE",	  "LOCKS", "MEMLOCK",
+					     "MSGQUEUE", "NOFILE", "NPROC", "RSS",  "SIGPENDING", "STACK" };
 	for (size_t i = 0; i < s->n_rlimits; i++) {
 		const Davit__SpecRlimit *r = s->rlimits[i];
 		bool found = false;
@@ -261,8 +262,9 @@ static int check_counts(const Davit__ContainerSpec *s, struct err *e)
 		const char *field;
 		size_t n, max;
 	} lists[] = {
-		{ "mounts", s->n_mounts, 256 },	  { "attachments", s->n_attachments, 8 }, { "capAdd", s->n_cap_add, 64 },     { "capDrop", s->n_cap_drop, 64 },
-		{ "sysctls", s->n_sysctls, 128 }, { "rlimits", s->n_rlimits, 32 },	  { "devices", s->n_devices, 64 },    { "labels", s->n_labels, 256 },
+		{ "mounts", s->n_mounts, 256 },	  { "attachments", s->n_attachments, 8 }, { "capAdd", s->n_cap_add, 64 },
+		{ "capDrop", s->n_cap_drop, 64 }, { "sysctls", s->n_sysctls, 128 },	  { "rlimits", s->n_rlimits, 32 },
+		{ "devices", s->n_devices, 64 },  { "labels", s->n_labels, 256 },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
 		if (lists[i].n > lists[i].max) {

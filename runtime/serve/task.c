@@ -41,7 +41,8 @@ static void keep_only(const int *fds, size_t n, int also)
 	(void)close_range(from, ~0U, 0);
 }
 
-int task_start(struct task *t, const char *what, const int *fds, size_t n, int (*run)(void *arg, uint64_t *bytes, struct err *e), void *arg, struct err *e)
+int task_start(struct task *t, const char *what, const int *fds, size_t n, int (*run)(void *arg, uint64_t *bytes, struct err *e), void *arg,
+	       struct err *e)
 {
 	int p[2];
 	if (fd_pipe(p, e) < 0)

@@ -1,7 +1,7 @@
 /* Users of a container, by its own /etc/passwd and /etc/group (passwd(5), group(5)).
  *
- * Both files belong to the container, which may have made them a FIFO, a device, endless or a link to the outside: they are opened below its root without blocking, must be plain
- * files and are read up to a limit. A user that is not there is only good as a number. */
+ * Both files belong to the container, which may have made them a FIFO, a device, endless or a link to the outside: they are opened below its root
+ * without blocking, must be plain files and are read up to a limit. A user that is not there is only good as a number. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>

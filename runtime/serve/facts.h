@@ -1,0 +1,12 @@
+/* What this host is and can do (HostFacts). */
+#pragma once
+#include "base/err.h"
+#include "runtime/serve/serve.h"
+
+/* Finds criu and asks what it can, which takes a second where it is not known yet, and writes it to RUN/criu.pb. Callers at the same time wait for
+ * the first. Owned; the criu members alone. NULL only on a failure of ours: a missing criu is criu_problem. */
+Davit__HostFacts *facts_criu(const struct core *c, struct err *e);
+/* The same if it is known already; NULL if not. */
+Davit__HostFacts *facts_criu_known(const struct core *c);
+/* Fills what the kernel tells. */
+int facts_kernel(const struct core *c, Davit__HostFacts *f, struct err *e);

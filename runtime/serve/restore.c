@@ -1,0 +1,284 @@
+/* restore_prepare, restore_run, restore_drop: a container arrives.
+ *
+ * prepare makes its place and takes the four streams at the same time: the layer unpacked in a jail, CRIU's images and memory into
+ * RUN/tmp/moves/NAME/images, the log. run lets CRIU restore it, frozen before its first instruction, and then looks at what came out: images come
+ * from another host, and what they restore must be no more than this host's policy gave (restore_check.c). drop undoes either.
+ *
+ * "ready" with phase "restored" is on disk when run answers, so that from then on no fall of ours takes the container away; only restore_drop does.
+ * It is written while CRIU works, since the container stands still meanwhile. */
+#include <errno.h>
+#include <sys/socket.h>
+#include "base/file.h"
+#include "base/log.h"
+#include "proto/pb.h"
+#include "runtime/criu/criu.h"
+#include "runtime/criu/page_server.h"
+#include "runtime/layer/layer.h"
+#include "runtime/serve/lifecycle.h"
+#include "runtime/serve/logs.h"
+#include "runtime/serve/ops.h"
+#include "runtime/serve/prepare.h"
+#include "runtime/serve/records.h"
+#include "runtime/serve/restore_check.h"
+#include "runtime/serve/task.h"
+#include "runtime/timens.h"
+
+#define LOG_MAX_BYTES (48ULL << 20)
+
+enum { IMAGES, LAYER, PAGES, LOG, STREAMS };
+
+struct arrival {
+	const struct request *r;
+	struct place place;
+	int ours[STREAMS], theirs[STREAMS];
+	int images_dir;
+	char *criu;
+	struct task tasks[STREAMS];
+};
+
+static void arrival_free(struct arrival *a)
+{
+	for (size_t i = 0; i < STREAMS; i++) {
+		fd_closep(&a->ours[i]);
+		fd_closep(&a->theirs[i]);
+	}
+	task_end_all(a->tasks, STREAMS);
+	fd_closep(&a->images_dir);
+	free(a->criu);
+	place_free(&a->place);
+}
+
+static int open_streams(struct arrival *a, struct err *e)
+{
+	int p[2];
+	for (int i = 0; i < STREAMS; i++) {
+		if ((i == PAGES ? fd_socketpair(SOCK_STREAM, p, e) : fd_pipe(p, e)) < 0)
+			return -1;
+		a->ours[i] = p[0];
+		a->theirs[i] = p[1];
+	}
+	return 0;
+}
+
+static int take_images(void *arg, uint64_t *bytes, struct err *e)
+{
+	const struct arrival *a = arg;
+	static const struct layer_limits none;
+	return layer_import_flat(a->images_dir, a->ours[IMAGES], &none, bytes, e);
+}
+
+static int take_layer(void *arg, uint64_t *bytes, struct err *e)
+{
+	const struct arrival *a = arg;
+	static const struct layer_limits none;
+	return layer_import(a->place.layer, a->ours[LAYER], &none, bytes, e);
+}
+
+/* A source that ends before it sent any memory (its dump failed) is no error of ours: the images tell whether there is something to restore. */
+static int take_pages(void *arg, uint64_t *bytes, struct err *e)
+{
+	struct arrival *a = arg;
+	(void)bytes;
+	pid_t pid = criu_page_server(a->criu, a->r->core->criu_tmp, a->images_dir, a->ours[PAGES], e);
+	if (pid < 0)
+		return -1;
+	fd_closep(&a->ours[PAGES]);
+	return criu_page_server_wait(pid, a->images_dir, -1, e); /* no limit: the other host sends as fast as it can */
+}
+
+static int take_log(void *arg, uint64_t *bytes, struct err *e)
+{
+	const struct arrival *a = arg;
+	return logs_receive(a->r->core, &a->place, a->ours[LOG], LOG_MAX_BYTES, bytes, e);
+}
+
+static int start_tasks(struct arrival *a, struct err *e)
+{
+	static const struct {
+		const char *what;
+		int (*run)(void *arg, uint64_t *bytes, struct err *e);
+	} takers[STREAMS] = { [IMAGES] = { "images", take_images },
+			      [LAYER] = { "layer", take_layer },
+			      [PAGES] = { "pages", take_pages },
+			      [LOG] = { "log", take_log } };
+	for (size_t i = 0; i < STREAMS; i++)
+		if (task_start(&a->tasks[i], takers[i].what, (int[]){ a->ours[i], a->images_dir }, 2, takers[i].run, a, e) < 0)
+			return -1;
+	for (size_t i = 0; i < STREAMS; i++)
+		fd_closep(&a->ours[i]);
+	return 0;
+}
+
+/* With a kept layer the stream must be empty. */
+static int take_streams(struct arrival *a, struct err *e)
+{
+	const struct request *r = a->r;
+	if (file_remove_tree(AT_FDCWD, a->place.move, e) < 0 || file_mkdir_p(a->place.move, 0700, e) < 0 ||
+	    file_mkdir_p(a->place.images, 0755, e) < 0)
+		return -1;
+	if ((a->images_dir = file_open_dir(AT_FDCWD, a->place.images, e)) < 0 || !(a->criu = criu_find(r->core->criu, r->core->criu_tmp, e)))
+		return -1;
+	if (open_streams(a, e) < 0 || request_streams(r, a->theirs, STREAMS, e) < 0)
+		return -1;
+	for (size_t i = 0; i < STREAMS; i++)
+		fd_closep(&a->theirs[i]);
+	if (start_tasks(a, e) < 0)
+		return -1;
+	if (r->msg->restore_prepare->without_layer)
+		task_end_all(&a->tasks[LAYER], 1);
+	return task_wait_all(a->tasks, STREAMS, r->cancel, e);
+}
+
+static int prepare(struct arrival *a, struct err *e)
+{
+	const Davit__CoreRestorePrepare *q = a->r->msg->restore_prepare;
+	if (!q->without_layer && layer_create(a->place.layer, e) < 0)
+		return -1;
+	if (take_streams(a, e) < 0 || prepare_mounts(a->r->core, q->spec, q->ids, &a->place, e) < 0)
+		return -1;
+	return prepare_bundle(a->r->core, q->spec, q->ids, &a->place, false, true, e);
+}
+
+int op_restore_prepare(const struct request *r, struct answer *answer, struct err *e)
+{
+	const Davit__CoreRestorePrepare *q = r->msg->restore_prepare;
+	auto_cleanup(arrival_free) struct arrival a = { .r = r, .ours = { -1, -1, -1, -1 }, .theirs = { -1, -1, -1, -1 }, .images_dir = -1 };
+	if (place_of(r->core, r->name, &a.place, e) < 0 || prepare_place(r->core, q->spec, q->ids, &a.place, "restoring", q->without_layer, e) < 0)
+		return -1;
+	if (prepare(&a, e) == 0) {
+		answer->reply->result_case = DAVIT__CORE_REPLY__RESULT_RESTORE;
+		answer->reply->restore = pb_new(&davit__restore_done__descriptor, e);
+		return answer->reply->restore ? 0 : -1;
+	}
+	struct err undo = { 0 };
+	task_end_all(a.tasks, STREAMS);
+	if (prepare_undo(r->core, r->name, &a.place, q->without_layer, &undo) < 0)
+		log_err(LOG_LEVEL_ERROR, "undo restore_prepare", &undo);
+	return -1;
+}
+
+static int add(struct strv *v, const char *option, const char *value, struct err *e)
+{
+	return strv_add(v, option, e) < 0 || (value && strv_add(v, value, e) < 0) ? -1 : 0;
+}
+
+static int add_clock(struct strv *v, const Davit__CoreRestoreRun *q, struct err *e)
+{
+	if (strv_add(v, "--offset-monotonic", e) < 0 || strv_addf(v, e, "%lld", (long long)q->offset_monotonic) < 0)
+		return -1;
+	return strv_add(v, "--offset-boottime", e) < 0 || strv_addf(v, e, "%lld", (long long)q->offset_boottime) < 0 ? -1 : 0;
+}
+
+static int restore_command(const struct request *r, const Davit__ContainerSpec *s, const Davit__IdRange *ids, const struct place *p, struct strv *v,
+			   struct err *e)
+{
+	const Davit__CoreRestoreRun *q = r->msg->restore_run;
+	if (launch_command(v, "restore", p->pid, e) < 0 || add(v, "--detach", NULL, e) < 0 || add(v, "--paused", NULL, e) < 0 ||
+	    add(v, "--file-locks", NULL, e) < 0)
+		return -1;
+	if (add(v, "--bundle", p->bundle, e) < 0 || add(v, "--image-path", p->images, e) < 0 || add(v, "--work-path", p->move, e) < 0)
+		return -1;
+	if (add(v, q->tcp_close ? "--tcp-close" : "--tcp-established", NULL, e) < 0 || (!s->host_clocks && add_clock(v, q, e) < 0))
+		return -1;
+	if (file_exists(AT_FDCWD, p->network) && add(v, "--network", p->network, e) < 0)
+		return -1;
+	if (!s->host_user_namespace && (strv_add(v, "--ids", e) < 0 || strv_addf(v, e, "%u:%u", ids->host_start, ids->size) < 0))
+		return -1;
+	return strv_add(v, r->name, e);
+}
+
+static int mark_restored(void *arg, uint64_t *bytes, struct err *e)
+{
+	(void)bytes;
+	return lifecycle_whole(arg, "restored", e);
+}
+
+/* Back to what prepare had made. */
+static void unmark(const struct core *c, const char *name, const struct place *p)
+{
+	struct err e = { 0 };
+	auto_pb(Davit__ContainerRecord) *r = record_load(p, &e);
+	if (container_delete(&c->rt, name, true, &e) < 0 && e.code != ERR_NOT_FOUND)
+		log_err(LOG_LEVEL_ERROR, "undo restore_run", &e);
+	if (!r || pb_set_str(&r->phase, "restoring", &e) < 0 || record_save(p, r, true, &e) < 0 || record_unready(p, &e) < 0)
+		log_err(LOG_LEVEL_ERROR, "undo restore_run", &e);
+}
+
+static int note_restored(const struct place *p, bool held, struct err *e)
+{
+	auto_pb(Davit__ContainerRecord) *r = record_load(p, e);
+	if (!r)
+		return -1;
+	r->has_network_held = true;
+	r->network_held = held;
+	return record_save(p, r, false, e);
+}
+
+static int run(const struct request *r, const Davit__ContainerSpec *s, const Davit__ContainerRecord *rec, const struct place *p, struct answer *a,
+	       struct err *e)
+{
+	auto_strv struct strv command = { 0 };
+	struct task mark = { .fd = -1, .done = true };
+	bool held = r->msg->restore_run->hold_network;
+	if (prepare_network(r->core, s, p, held, e) < 0 || restore_command(r, s, rec->ids, p, &command, e) < 0)
+		return -1;
+	if (task_start(&mark, "mark as restored", NULL, 0, mark_restored, (void *)p, e) < 0)
+		return -1;
+	const struct launch l = lifecycle_monitor(s, p, &command);
+	pid_t pid = launch_run(r->core, &l, &a->error, e);
+	struct err marked = { 0 };
+	if (task_wait_all(&mark, 1, -1, &marked) < 0 && pid >= 0) {
+		*e = marked;
+		return -1;
+	}
+	if (pid < 0 || restore_check(r->core, s, rec->ids, pid, e) < 0)
+		return -1;
+	return note_restored(p, held, e);
+}
+
+static int answer_restored(const struct request *r, struct answer *a, struct err *e)
+{
+	Davit__RestoreDone *out = pb_new(&davit__restore_done__descriptor, e);
+	if (!out)
+		return -1;
+	a->reply->result_case = DAVIT__CORE_REPLY__RESULT_RESTORE;
+	a->reply->restore = out;
+	if (!(out->status = record_status(r->core, r->name, e)) || !(out->clock = pb_new(&davit__clock_sample__descriptor, e)))
+		return -1;
+	return timens_sample(out->status->pid, out->clock, e);
+}
+
+int op_restore_run(const struct request *r, struct answer *a, struct err *e)
+{
+	auto_place p = { 0 };
+	auto_pb(Davit__ContainerStatus) *status = record_require(r->core, r->name, "restoring", e);
+	if (!status || place_of(r->core, r->name, &p, e) < 0)
+		return -1;
+	auto_pb(Davit__ContainerRecord) *rec = record_load(&p, e);
+	if (!rec || run(r, status->spec, rec, &p, a, e) < 0 || answer_restored(r, a, e) < 0) {
+		unmark(r->core, r->name, &p);
+		return -1;
+	}
+	(void)file_remove_tree(AT_FDCWD, p.move, NULL); /* memory that is in the container now */
+	return 0;
+}
+
+int op_restore_drop(const struct request *r, struct answer *a, struct err *e)
+{
+	auto_place p = { 0 };
+	(void)a;
+	if (place_of(r->core, r->name, &p, e) < 0)
+		return -1;
+	if (!file_exists(AT_FDCWD, p.bundle))
+		return 0;
+	auto_pb(Davit__ContainerRecord) *rec = record_load(&p, e);
+	if (!rec)
+		return -1;
+	if (!rec->phase || str_eq(rec->phase, "creating")) {
+		err_set(e, ERR_STATE, 0, "container %s is not being restored", r->name);
+		return err_remedy(e, "delete it, if that is what is wanted");
+	}
+	if (record_unready(&p, e) < 0)
+		return -1;
+	return prepare_undo(r->core, r->name, &p, !rec->own_layer, e);
+}
