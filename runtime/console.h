@@ -1,6 +1,7 @@
 /* Terminals: the pty of a container, and how its master reaches who asked for it. Sources: pty(7), ioctl_tty(2) (TIOCGPTPEER), unix(7) (SCM_RIGHTS),
  * runc's docs/terminals.md (one message with the name of the slave and one descriptor). */
 #pragma once
+#include <sys/types.h>
 #include "base/err.h"
 #include "oci.pb-c.h"
 

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 #include "base/err.h"
+#include "base/str.h"
 #include "oci.pb-c.h"
 #include "runtime/timens.h"
 #include "state.pb-c.h"
@@ -32,6 +33,9 @@ struct create_options {
 Davit__OciSpec *container_load_spec(const char *bundle, struct buf *text, struct err *e);
 
 int container_create(const struct runtime *rt, const char *id, const struct create_options *o, struct err *e);
+/* create and start in one. detach: returns 0 when the program runs; else waits for it, passing stdio, signals and its terminal on, deletes the container unless
+ * `keep`, and returns its wait status. */
+int container_run(const struct runtime *rt, const char *id, const struct create_options *o, bool detach, bool keep, struct err *e);
 int container_start(const struct runtime *rt, const char *id, struct err *e);
 /* Owned. */
 Davit__OciState *container_state(const struct runtime *rt, const char *id, struct err *e);

@@ -48,11 +48,12 @@ static int fill_plan(struct create *c, struct init_plan *p, struct err *e)
 	p->cgroup = c->cgroup;
 	ns_set_init(&p->ns);
 	mount_set_init(&p->mounts);
-	if (init_process_prepare(&p->process, c->dir.id, s->process, s->linux->seccomp, e) < 0)
+	if (init_process_prepare(&p->process, c->dir.id, s->process, e) < 0)
 		return -1;
 	memcpy(p->process.stdio, c->options->stdio, sizeof(p->process.stdio));
 	p->process.preserve_fds = c->options->preserve_fds;
 	p->process.new_keyring = !c->options->no_new_keyring;
+	p->process.filter = s->linux->seccomp ? &c->filter : NULL;
 	set_offsets(p);
 	if (ns_set_of_spec(s, &p->ns, e) < 0 || lsm_check(s->process, e) < 0)
 		return -1;
@@ -103,7 +104,7 @@ static int follow(struct create *c, struct init_plan *p, struct init_child *chil
 {
 	if (create_network_of(c, child->pid, e) < 0 || run_host_hooks(c, child, e) < 0)
 		return -1;
-	if (p->process.filter.notifies && seccomp_listener_pass(child, c->spec->linux->seccomp, c->state, e) < 0)
+	if (p->process.filter && p->process.filter->notifies && seccomp_listener_pass(child, c->spec->linux->seccomp, c->state, e) < 0)
 		return -1;
 	if (sync_wait(child->sync, SYNC_READY, NULL, e) < 0)
 		return -1;

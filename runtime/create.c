@@ -53,6 +53,7 @@ void create_end(struct create *c)
 	state_dir_close(&c->dir);
 	pb_freep(&c->state);
 	cgroup_freep(&c->cgroup);
+	seccomp_filter_free(&c->filter);
 	pb_freep(&c->network);
 }
 
@@ -105,6 +106,8 @@ static int load(struct create *c, struct err *e)
 	c->bundle = mem_strdup(real, e);
 	c->spec = c->bundle ? container_load_spec(c->bundle, &c->text, e) : NULL;
 	if (!c->spec)
+		return -1;
+	if (c->spec->linux->seccomp && seccomp_compile(c->spec->linux->seccomp, &c->filter, e) < 0)
 		return -1;
 	if (!c->options->network_file)
 		return 0;

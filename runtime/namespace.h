@@ -8,6 +8,7 @@
  * Joined ones are entered before any is made, by an intermediate process: a new user namespace would take away the right to enter the host's. */
 #pragma once
 #include <stdbool.h>
+#include <sys/types.h>
 #include "base/err.h"
 #include "oci.pb-c.h"
 

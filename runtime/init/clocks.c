@@ -34,7 +34,7 @@ static int read_inherited(int proc, struct timens_offsets *out, struct err *e)
 
 static int write_offsets(int proc, const struct timens_offsets *add, struct err *e)
 {
-	struct timens_offsets sum;
+	struct timens_offsets sum = { 0 };
 	char text[128];
 
 	if (read_inherited(proc, &sum, e) < 0)

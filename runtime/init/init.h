@@ -24,8 +24,7 @@ struct init_process {
 	const Davit__OciProcess *spec;
 	const char *mount_label;
 	struct caps caps;
-	struct seccomp_filter filter;
-	bool has_filter;
+	const struct seccomp_filter *filter; /* NULL: none */
 	struct strv env;
 	char **argv; /* of the spec, with a NULL at its end; owned vector, borrowed strings */
 	int stdio[3];
@@ -55,8 +54,8 @@ struct init_child {
 	int sync; /* the parent's end */
 };
 
-/* Parent: fills what follows from a process's spec: capabilities, filter, environment. Fds start at -1. */
-int init_process_prepare(struct init_process *p, const char *id, const Davit__OciProcess *spec, const Davit__OciSeccomp *seccomp, struct err *e);
+/* Parent: fills what follows from a process's spec: capabilities, arguments, environment. Fds start at -1. */
+int init_process_prepare(struct init_process *p, const char *id, const Davit__OciProcess *spec, struct err *e);
 void init_process_free(struct init_process *p);
 
 /* Parent: starts init by the plan and maps its ids; it is then on its way to SYNC_MOUNTED (with hooks) or SYNC_READY. */

@@ -18,7 +18,7 @@
 #include "runtime/rlimit.h"
 #include "runtime/sys.h"
 
-int init_process_prepare(struct init_process *p, const char *id, const Davit__OciProcess *spec, const Davit__OciSeccomp *seccomp, struct err *e)
+int init_process_prepare(struct init_process *p, const char *id, const Davit__OciProcess *spec, struct err *e)
 {
 	struct statfs fs;
 
@@ -32,9 +32,6 @@ int init_process_prepare(struct init_process *p, const char *id, const Davit__Oc
 		err_prefix_field(e, "process.capabilities");
 		return -1;
 	}
-	if (seccomp && seccomp_compile(seccomp, &p->filter, e) < 0)
-		return -1;
-	p->has_filter = seccomp != NULL;
 	p->argv = mem_new(spec->n_args + 1, sizeof(*p->argv), e);
 	if (!p->argv)
 		return -1;
@@ -47,7 +44,6 @@ int init_process_prepare(struct init_process *p, const char *id, const Davit__Oc
 
 void init_process_free(struct init_process *p)
 {
-	seccomp_filter_free(&p->filter);
 	strv_free(&p->env);
 	mem_freep(&p->argv);
 	fd_closep(&p->proc);

@@ -88,11 +88,11 @@ static int set_stdio(const struct init_process *p, struct err *e)
 /* A filter without no_new_privs takes CAP_SYS_ADMIN, so it comes before capabilities go. One that notifies comes while there is a parent to take its listener. */
 static int load_seccomp(const struct init_process *p, struct err *e)
 {
-	int listener = seccomp_load(&p->filter);
+	int listener = seccomp_load(p->filter);
 
 	if (listener < 0)
 		return err_sys(e, errno, "load the seccomp filter");
-	if (!p->filter.notifies)
+	if (!p->filter->notifies)
 		return 0;
 	if (sync_send(p->sync, SYNC_SECCOMP, listener, e) < 0 || sync_wait(p->sync, SYNC_TAKEN, NULL, e) < 0)
 		return -1;
@@ -102,7 +102,7 @@ static int load_seccomp(const struct init_process *p, struct err *e)
 
 static bool filter_is_early(const struct init_process *p)
 {
-	return p->has_filter && (!p->spec->no_new_privileges || p->filter.notifies);
+	return p->filter && (!p->spec->no_new_privileges || p->filter->notifies);
 }
 
 /* Everything but 0-2 and what the caller wants kept closes at exec: no descriptor of the host goes into the container. */
@@ -160,7 +160,7 @@ void init_run(struct init_process *p, const Davit__OciHooks *hooks, const Davit_
 		init_fail(p, &e);
 	if (hooks && hooks_run("startContainer", hooks->start_container, hooks->n_start_container, state, &e) < 0)
 		init_fail(p, &e);
-	if (p->has_filter && !filter_is_early(p) && load_seccomp(p, &e) < 0)
+	if (p->filter && !filter_is_early(p) && load_seccomp(p, &e) < 0)
 		init_fail(p, &e);
 	execve(program, p->argv, p->env.v);
 	err_set(&e, errno == ENOENT ? ERR_NOT_FOUND : ERR_DENIED, errno, "exec: \"%s\"", program);

@@ -1,0 +1,185 @@
+/* davit-runtime: the OCI command line over runtime/container.h.
+ *
+ * Before anything else: every inherited descriptor beyond stdio is marked O_CLOEXEC, and for commands that put a process of ours into a container, the
+ * program goes on as a sealed copy of itself (runtime/self.h). Then global options, the command's options, the command. */
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/proc.h"
+#include "proto/pb.h"
+#include "runtime/cli/cli.h"
+#include "runtime/self.h"
+
+#define DEFAULT_ROOT "/run/davit-runtime"
+
+static const struct cli_command *const commands[] = {
+	&cli_create, &cli_start, &cli_state, &cli_kill,	    &cli_delete, &cli_run,	&cli_exec,	&cli_ps,
+	&cli_list,   &cli_pause, &cli_resume, &cli_spec, &cli_features, &cli_checkpoint, &cli_restore, &cli_serve,
+};
+
+static const struct cli_option globals[] = {
+	{ { "root", required_argument, NULL, 256 }, "DIR", "state folder (default: " DEFAULT_ROOT ")" },
+	{ { "log", required_argument, NULL, 257 }, "FILE", "log file (default: standard error)" },
+	{ { "log-format", required_argument, NULL, 258 }, "FORMAT", "text (default) or json" },
+	{ { "debug", no_argument, NULL, 259 }, NULL, "log more" },
+	{ { "systemd-cgroup", no_argument, NULL, 260 }, NULL, "refused: cgroups are made without systemd" },
+	{ { "rootless", required_argument, NULL, 261 }, "WHEN", "accepted for runc's callers: true, false or auto" },
+	{ { "criu", required_argument, NULL, 262 }, "PATH", "the criu to use (default: the first that works)" },
+	{ { "criu-tmp", required_argument, NULL, 263 }, "DIR", "folder on a tmpfs for CRIU's cache and images" },
+	{ { "version", no_argument, NULL, 'v' }, NULL, "print the version" },
+	{ { "help", no_argument, NULL, 'h' }, NULL, "print this" },
+	{ { 0 }, NULL, NULL },
+};
+
+static void print_options(const struct cli_option *o)
+{
+	for (; o && o->o.name; o++)
+		printf("  --%s%s%-*s %s\n", o->o.name, o->argument ? " " : "", (int)(24 - strlen(o->o.name)), o->argument ? o->argument : "", o->help);
+}
+
+static void print_help(void)
+{
+	printf("Usage: davit-runtime [OPTIONS] COMMAND [OPTIONS] [ARGUMENTS]\n\nRuns OCI containers.\n\nCommands:\n");
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		printf("  %-12s %s\n", commands[i]->name, commands[i]->help);
+	printf("\nOptions:\n");
+	print_options(globals);
+}
+
+void cli_print_command_help(const struct cli_command *cmd)
+{
+	printf("Usage: davit-runtime %s%s %s\n\n%s\n", cmd->name, cmd->options ? " [OPTIONS]" : "", cmd->arguments, cmd->help);
+	if (cmd->options)
+		printf("\nOptions:\n");
+	print_options(cmd->options);
+}
+
+static const char *log_path;
+static enum log_level level = LOG_LEVEL_WARN;
+
+static int take_global(struct cli *c, int val, const char *value, struct err *e)
+{
+	switch (val) {
+	case 256:
+		c->rt.root = value;
+		return 0;
+	case 257:
+		log_path = value;
+		return 0;
+	case 258:
+		c->json_log = strcmp(value, "json") == 0;
+		return c->json_log || strcmp(value, "text") == 0 ? 0 : err_field(e, "log-format", "\"%s\" is neither text nor json", value);
+	case 259:
+		level = LOG_LEVEL_DEBUG;
+		return 0;
+	case 260:
+		c->rt.systemd_cgroup = true;
+		return 0;
+	case 262:
+		c->rt.criu = value;
+		return 0;
+	case 263:
+		c->rt.criu_tmp = value;
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+static int open_log(const struct cli *c, struct err *e)
+{
+	int fd = 2;
+
+	if (log_path && *log_path && (fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644)) < 0)
+		return err_sys(e, errno, "log file %s", log_path);
+	log_setup(fd, level, c->json_log ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+	return 0;
+}
+
+/* Both where a person looks and, with --log, where a program does, as runc. DAVIT_ERROR_FD: the whole of it, for davit's own callers. */
+static int report(const struct cli *c, const struct err *e)
+{
+	const char *fd = getenv("DAVIT_ERROR_FD");
+
+	if (log_path && *log_path)
+		log_error("%s%s%s%s", e->msg, *e->remedy ? " (" : "", e->remedy, *e->remedy ? ")" : "");
+	if (c->json_log && !(log_path && *log_path))
+		log_error("%s%s%s%s", e->msg, *e->remedy ? " (" : "", e->remedy, *e->remedy ? ")" : "");
+	else if (*e->field && !strstr(e->msg, e->field))
+		dprintf(2, "davit-runtime: %s: %s%s%s%s\n", e->field, e->msg, *e->remedy ? " (" : "", e->remedy, *e->remedy ? ")" : "");
+	else
+		dprintf(2, "davit-runtime: %s%s%s%s\n", e->msg, *e->remedy ? " (" : "", e->remedy, *e->remedy ? ")" : "");
+	if (fd) {
+		auto_pb(Davit__Error) *m = pb_error(e);
+		auto_buf struct buf b = { 0 };
+
+		if (m && pb_pack(&m->base, &b, NULL) == 0)
+			fd_write_all(atoi(fd), b.data, b.len, NULL);
+	}
+	return CLI_FAILED;
+}
+
+static const struct cli_command *find_command(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		if (strcmp(commands[i]->name, name) == 0)
+			return commands[i];
+	return NULL;
+}
+
+/* Returns a status, or -1 with an error. */
+static int run_command(struct cli *c, int argc, char **argv, struct err *e)
+{
+	const struct cli_command *cmd = find_command(argv[0]);
+	int first, rc;
+
+	if (!cmd || (strcmp(argv[0], "help") == 0)) {
+		err_field(e, "command", "unknown command \"%s\"", argv[0]);
+		return err_remedy(e, "see davit-runtime --help");
+	}
+	c->command = cmd->name;
+	rc = cli_parse(c, cmd, argc, argv, &first, e);
+	if (rc != 0)
+		return rc < 0 ? -1 : CLI_OK;
+	return cmd->run(c, argc - first, argv + first, e);
+}
+
+static const struct cli_command global_command = { .name = "", .options = globals, .stop_at_first = true, .max = -1, .option = take_global };
+
+static int start(struct cli *c, int argc, char **argv, struct err *e)
+{
+	int first, rc = cli_parse(c, &global_command, argc, argv, &first, e);
+
+	if (rc == 1 || (rc == 0 && first < argc && strcmp(argv[first], "help") == 0)) {
+		print_help();
+		return CLI_OK;
+	}
+	if (rc == 2) {
+		printf("davit-runtime version " DAVIT_VERSION "\nspec: 1.2.0\n");
+		return CLI_OK;
+	}
+	if (rc < 0 || open_log(c, e) < 0)
+		return -1;
+	if (first >= argc) {
+		print_help();
+		return CLI_USAGE;
+	}
+	return run_command(c, argc - first, argv + first, e);
+}
+
+int main(int argc, char **argv)
+{
+	struct cli c = { .rt = { .root = DEFAULT_ROOT } };
+	struct err e = { 0 };
+	int status;
+
+	close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+	status = start(&c, argc, argv, &e);
+	return status < 0 ? report(&c, &e) : status;
+}

@@ -1,0 +1,131 @@
+/* exec: a further process in a running container. Its capabilities, filter and label are those of the process given, the filter's rules those of the container. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include "base/fd.h"
+#include "base/proc.h"
+#include "proto/pb.h"
+#include "runtime/console.h"
+#include "runtime/container.h"
+#include "runtime/create.h"
+#include "runtime/init/init.h"
+#include "runtime/init/sync.h"
+#include "runtime/lsm.h"
+#include "runtime/run.h"
+#include "runtime/seccomp_listener.h"
+#include "runtime/state.h"
+
+struct target {
+	struct state_dir dir;
+	Davit__RuntimeState *state;
+	Davit__OciSpec *spec;
+	struct cgroup *cgroup;
+	struct seccomp_filter filter;
+	int pidfd;
+};
+
+static void target_close(struct target *t)
+{
+	state_dir_close(&t->dir);
+	pb_freep(&t->state);
+	pb_freep(&t->spec);
+	cgroup_freep(&t->cgroup);
+	seccomp_filter_free(&t->filter);
+	fd_closep(&t->pidfd);
+}
+
+static int open_target(const struct runtime *rt, const char *id, struct target *t, struct err *e)
+{
+	if (state_dir_open(rt->root, id, true, &t->dir, e) < 0 || !(t->state = state_load(&t->dir, e)))
+		return -1;
+	const char *status = state_status(t->state);
+	if (strcmp(status, "running") != 0 && strcmp(status, "created") != 0)
+		return err_set(e, ERR_STATE, 0, "cannot exec in a container that is %s: %s", status, id);
+	t->pidfd = proc_pidfd_open(t->state->pid, e);
+	t->spec = t->pidfd < 0 ? NULL : state_spec(&t->dir, e);
+	if (!t->spec || cgroup_open(t->state, &t->cgroup, e) < 0)
+		return -1;
+	/* The pidfd names init for good only if it was init when it was opened. */
+	return state_init_alive(t->state) ? 0 : err_set(e, ERR_STATE, 0, "container %s is stopped", id);
+}
+
+/* A checkpoint asks which processes came by exec. Those that ended are forgotten. */
+static int record_exec(struct target *t, pid_t pid, struct err *e)
+{
+	Davit__RuntimeState *s = t->state;
+	Davit__ExecSession *x;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->n_execs; i++) {
+		if (proc_is_alive(s->execs[i]->pid, s->execs[i]->start_ticks))
+			s->execs[kept++] = s->execs[i];
+		else
+			protobuf_c_message_free_unpacked(&s->execs[i]->base, NULL);
+	}
+	s->n_execs = kept;
+	x = pb_new(&davit__exec_session__descriptor, e);
+	if (!x || pb_push(&s->n_execs, &s->execs, x, e) < 0)
+		return -1;
+	x->pid = pid;
+	return proc_start_time(pid, &x->start_ticks, e) < 0 ? -1 : state_save(&t->dir, s, e);
+}
+
+static int open_console(const struct exec_options *o, struct init_process *p, struct run *run, struct err *e)
+{
+	if (!o->process->terminal)
+		return 0;
+	if (o->console_socket) {
+		p->console = console_connect(o->console_socket, e);
+		return p->console < 0 ? -1 : 0;
+	}
+	if (!o->detach)
+		return console_pair(&run->console, &p->console, e);
+	err_field(e, "process.terminal", "a terminal needs somebody who holds it");
+	return err_remedy(e, "pass --console-socket, or exec without a terminal");
+}
+
+static int start(struct target *t, const struct exec_options *o, struct init_process *p, struct init_child *child, struct err *e)
+{
+	if (init_spawn_exec(p, t->cgroup, t->state->pid, t->pidfd, child, e) < 0)
+		return -1;
+	if (p->filter && p->filter->notifies && seccomp_listener_pass(child, t->spec->linux->seccomp, t->state, e) < 0)
+		return -1;
+	if (sync_wait(child->sync, SYNC_READY, NULL, e) < 0 || record_exec(t, child->pid, e) < 0 || create_pid_file(o->pid_file, child->pid, e) < 0)
+		return -1;
+	return sync_send(child->sync, SYNC_RUN, 0, e) < 0 ? -1 : sync_wait_end(child->sync, e);
+}
+
+static int run_exec(struct target *t, const struct exec_options *o, struct init_process *p, struct err *e)
+{
+	auto_init_child struct init_child child = { .pidfd = -1, .sync = -1 };
+	auto_run struct run run = { .detach = o->detach, .console = -1, .master = -1 };
+
+	memcpy(p->stdio, o->stdio, sizeof(p->stdio));
+	p->preserve_fds = o->preserve_fds;
+	p->new_keyring = true;
+	if (lsm_check(o->process, e) < 0 || open_console(o, p, &run, e) < 0 || start(t, o, p, &child, e) < 0) {
+		init_child_kill(&child);
+		return -1;
+	}
+	if (o->detach)
+		return 0;
+	if (run.console >= 0 && (run.master = console_receive(run.console, e)) < 0)
+		return -1;
+	fd_closep(&t->dir.lock);
+	return console_proxy(run.master, child.pid, child.pidfd, e);
+}
+
+int container_exec(const struct runtime *rt, const char *id, const struct exec_options *o, struct err *e)
+{
+	struct target t __attribute__((cleanup(target_close))) = { .dir = { .fd = -1, .lock = -1 }, .pidfd = -1 };
+	struct init_process p __attribute__((cleanup(init_process_free))) = { .proc = -1, .console = -1, .sync = -1, .fifo = -1 };
+
+	if (open_target(rt, id, &t, e) < 0)
+		return -1;
+	if (init_process_prepare(&p, id, o->process, e) < 0)
+		return -1;
+	if (t.spec->linux->seccomp && seccomp_compile(t.spec->linux->seccomp, &t.filter, e) < 0)
+		return -1;
+	p.filter = t.spec->linux->seccomp ? &t.filter : NULL;
+	return run_exec(&t, o, &p, e);
+}
