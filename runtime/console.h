@@ -16,6 +16,6 @@ int console_open(int rootfd, int sock, const Davit__OciBox *size, struct err *e)
 /* Init: the slave at /dev/console, made if missing. */
 int console_mount(int rootfd, int slave, struct err *e);
 
-/* Parent: passes bytes between the caller's terminal (made raw meanwhile) or stdio and a master until a child ends, follows window sizes, and passes signals on
- * to the child. master -1: signals only. Returns the wait status of pid. */
+/* Parent: passes bytes between the caller's terminal (made raw meanwhile) or stdio and a master until a child ends, follows window sizes, and passes
+ * signals on to the child. master -1: signals only. Returns the wait status of pid. */
 int console_proxy(int master, pid_t pid, int pidfd, struct err *e);

@@ -33,8 +33,8 @@ struct create_options {
 Davit__OciSpec *container_load_spec(const char *bundle, struct buf *text, struct err *e);
 
 int container_create(const struct runtime *rt, const char *id, const struct create_options *o, struct err *e);
-/* create and start in one. detach: returns 0 when the program runs; else waits for it, passing stdio, signals and its terminal on, deletes the container unless
- * `keep`, and returns its wait status. */
+/* create and start in one. detach: returns 0 when the program runs; else waits for it, passing stdio, signals and its terminal on, deletes the
+ * container unless `keep`, and returns its wait status. */
 int container_run(const struct runtime *rt, const char *id, const struct create_options *o, bool detach, bool keep, struct err *e);
 int container_start(const struct runtime *rt, const char *id, struct err *e);
 /* Owned. */

@@ -1,4 +1,5 @@
-/* start, kill, pause, resume: each under the container's lock, but for kill, which must get through to a container that something else is busy with. */
+/* start, kill, pause, resume: each under the container's lock, but for kill, which must get through to a container that something else is busy with.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -47,14 +48,15 @@ static void run_poststart(const struct state_dir *d, const Davit__RuntimeState *
 		log_err(LOG_LEVEL_WARN, d->id, &e);
 }
 
-/* Init holds the fifo open for both directions until its exec closes it. So: no reader means init is gone; POLLERR after our byte means that it runs. */
+/* Init holds the fifo open for both directions until its exec closes it. So: no reader means init is gone; POLLERR after our byte means that it runs.
+ */
 static int let_go(const struct state_dir *d, struct err *e)
 {
 	auto_close int fd = openat(d->fd, FIFO, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd < 0)
-		return errno == ENXIO ? err_set(e, ERR_STATE, 0, "container %s has ended before it was started", d->id) :
-					err_sys(e, errno, "open %s of container %s", FIFO, d->id);
+		return errno == ENXIO ? err_set(e, ERR_STATE, 0, "container %s has ended before it was started", d->id)
+				      : err_sys(e, errno, "open %s of container %s", FIFO, d->id);
 	if (write(fd, "s", 1) != 1)
 		return err_sys(e, errno, "start container %s", d->id);
 	/* No limit of ours: startContainer hooks come before the exec, with limits of their own. */

@@ -1,7 +1,7 @@
 /* create, and run in the foreground or detached: the same way to a process that is ready, and then either the fifo or the word to go on.
  *
- * While init makes mounts, the parent configures its network namespace. Order of what the outside sees: state "creating", hooks of the host, pid file, state
- * "created" or "running", and only then the program. */
+ * While init makes mounts, the parent configures its network namespace. Order of what the outside sees: state "creating", hooks of the host, pid
+ * file, state "created" or "running", and only then the program. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

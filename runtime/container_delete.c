@@ -67,7 +67,8 @@ static void run_poststop(const Davit__OciSpec *spec, const Davit__RuntimeState *
 }
 
 /* Nothing of it runs any more. The state folder goes last, so that a delete that failed can be done again. */
-static int destroy(const struct runtime *rt, struct state_dir *d, const Davit__OciSpec *spec, const Davit__RuntimeState *s, struct cgroup *c, struct err *e)
+static int destroy(const struct runtime *rt, struct state_dir *d, const Davit__OciSpec *spec, const Davit__RuntimeState *s, struct cgroup *c,
+		   struct err *e)
 {
 	if (detach_network(s, e) < 0 || (c && cgroup_remove(c, e) < 0) || state_dir_remove(rt->root, d, e) < 0)
 		return -1;

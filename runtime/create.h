@@ -24,7 +24,7 @@ struct create {
 	struct state_dir dir;
 	Davit__RuntimeState *state;
 	struct cgroup *cgroup;
-	struct seccomp_filter filter; /* compiled linux.seccomp, if the spec has one */
+	struct seccomp_filter filter;	/* compiled linux.seccomp, if the spec has one */
 	Davit__RuntimeNetwork *network; /* NULL: as the spec says only */
 	bool attached;			/* create_network() has made something on the host */
 };

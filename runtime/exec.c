@@ -1,4 +1,5 @@
-/* exec: a further process in a running container. Its capabilities, filter and label are those of the process given, the filter's rules those of the container. */
+/* exec: a further process in a running container. Its capabilities, filter and label are those of the process given, the filter's rules those of the
+ * container. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -53,7 +54,7 @@ static int open_target(const struct runtime *rt, const char *id, struct target *
 static int record_exec(struct target *t, pid_t pid, struct err *e)
 {
 	Davit__RuntimeState *s = t->state;
-	Davit__ExecSession *x;
+	Davit__RuntimeExec *x;
 	size_t kept = 0;
 
 	for (size_t i = 0; i < s->n_execs; i++) {
@@ -63,7 +64,7 @@ static int record_exec(struct target *t, pid_t pid, struct err *e)
 			protobuf_c_message_free_unpacked(&s->execs[i]->base, NULL);
 	}
 	s->n_execs = kept;
-	x = pb_new(&davit__exec_session__descriptor, e);
+	x = pb_new(&davit__runtime_exec__descriptor, e);
 	if (!x || pb_push(&s->n_execs, &s->execs, x, e) < 0)
 		return -1;
 	x->pid = pid;
@@ -124,7 +125,7 @@ int container_exec(const struct runtime *rt, const char *id, const struct exec_o
 		return -1;
 	if (init_process_prepare(&p, id, o->process, e) < 0)
 		return -1;
-	if (t.spec->linux->seccomp && seccomp_compile(t.spec->linux->seccomp, &t.filter, e) < 0)
+	if (t.spec->linux->seccomp && seccomp_compile_cached(rt->root, t.spec->linux->seccomp, &t.filter, e) < 0)
 		return -1;
 	p.filter = t.spec->linux->seccomp ? &t.filter : NULL;
 	return run_exec(&t, o, &p, e);

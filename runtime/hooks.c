@@ -1,4 +1,5 @@
-/* See hooks.h. Between fork and exec nothing of ours runs: proc_spawn() does it. What a hook writes goes to a memory file, which no hook can block on. */
+/* See hooks.h. Between fork and exec nothing of ours runs: proc_spawn() does it. What a hook writes goes to a memory file, which no hook can block
+ * on. */
 #include "runtime/hooks.h"
 #include <errno.h>
 #include <signal.h>

@@ -4,7 +4,8 @@
  * their attributes, propagation and id mapping (mount_setattr(2)). So each source path is walked once, and a source needs not be reachable by the
  * container's root. Init, in the container's namespaces, makes the filesystems that belong to these (fsopen(2): proc, sysfs, tmpfs, devpts, mqueue)
  * and moves each tree to its target (move_mount(2)). Targets are walked with path_make_in() below the root's fd and used as that fd: a symbolic
- * link that someone changes meanwhile leads nowhere else (CVE-2021-30465). Sources: mount_setattr(2), move_mount(2), pivot_root(2), config.md "Mounts". */
+ * link that someone changes meanwhile leads nowhere else (CVE-2021-30465). Sources: mount_setattr(2), move_mount(2), pivot_root(2), config.md
+ * "Mounts". */
 #pragma once
 #include <stdbool.h>
 #include "base/err.h"
@@ -27,8 +28,8 @@ struct mount {
 
 /* A v1 hierarchy, or the v2 one, to be shown in the container. */
 struct mount_cgroup {
-	int fd;		  /* detached tree of the container's own cgroup */
-	char name[128];	  /* of the folder below /sys/fs/cgroup; "" on v2 */
+	int fd;		/* detached tree of the container's own cgroup */
+	char name[128]; /* of the folder below /sys/fs/cgroup; "" on v2 */
 };
 
 struct mount_set {
@@ -36,11 +37,11 @@ struct mount_set {
 	size_t n;
 	struct mount_cgroup *cgroups;
 	size_t ncgroups;
-	int rootfs;		    /* detached tree */
-	char *rootfs_path;	    /* absolute, without symbolic links */
-	uint64_t root_propagation;  /* MS_… once the root is in place, or 0 */
+	int rootfs;		   /* detached tree */
+	char *rootfs_path;	   /* absolute, without symbolic links */
+	uint64_t root_propagation; /* MS_… once the root is in place, or 0 */
 	bool root_propagation_rec;
-	bool own_dev;		    /* /dev is no bind mount: devices and links are made in it */
+	bool own_dev; /* /dev is no bind mount: devices and links are made in it */
 };
 void mount_set_init(struct mount_set *s);
 void mount_set_close(struct mount_set *s);
@@ -51,8 +52,8 @@ int mount_set_open(const Davit__OciSpec *spec, const char *bundle, const Davit__
 /* Changes a mount's propagation. 0 or -1 with errno. */
 int mount_propagate(int fd, uint64_t propagation, bool recursive);
 
-/* Init: makes all mounts of the host private here and puts the rootfs in its place. host_root: O_PATH fd of rootfs_path in this mount namespace. Returns 0;
- * s->rootfs is then the container's root. */
+/* Init: makes all mounts of the host private here and puts the rootfs in its place. host_root: O_PATH fd of rootfs_path in this mount namespace.
+ * Returns 0; s->rootfs is then the container's root. */
 int mount_rootfs(const struct mount_set *s, int host_root, struct err *e);
 /* Init: makes and attaches all mounts of the spec in their order. */
 int mount_all(struct mount_set *s, const Davit__OciSpec *spec, struct err *e);
@@ -60,7 +61,8 @@ int mount_all(struct mount_set *s, const Davit__OciSpec *spec, struct err *e);
 int mount_finish(struct mount_set *s, struct err *e);
 /* Init: pivot_root(2) into the rootfs, with the old root detached; then its propagation and readonly. */
 int mount_pivot(const struct mount_set *s, bool readonly, struct err *e);
-/* Init: hides masked paths and makes readonly ones so. Missing ones are no error. null_fd: O_PATH fd of the host's /dev/null in this mount namespace. */
+/* Init: hides masked paths and makes readonly ones so. Missing ones are no error. null_fd: O_PATH fd of the host's /dev/null in this mount namespace.
+ */
 int mount_mask_paths(int rootfd, int null_fd, const Davit__OciLinux *l, struct err *e);
 /* Init: what lies at `from` is copied into the fresh tmpfs at `to`. */
 int mount_copy_up(int from, int to, struct err *e);

@@ -19,7 +19,8 @@ int mount_rootfs(const struct mount_set *s, int host_root, struct err *e)
 	return 0;
 }
 
-/* With the new root as working directory, pivot_root(".", ".") stacks the old root upon it, and umount2(".") takes that away: pivot_root(2), NOTES. */
+/* With the new root as working directory, pivot_root(".", ".") stacks the old root upon it, and umount2(".") takes that away: pivot_root(2), NOTES.
+ */
 int mount_pivot(const struct mount_set *s, bool readonly, struct err *e)
 {
 	struct mount_attr ro = { .attr_set = MOUNT_ATTR_RDONLY };

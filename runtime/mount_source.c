@@ -68,7 +68,8 @@ static int set_idmap(const struct mount *m, const Davit__OciLinux *l, struct err
 	return err_remedy(e, "its filesystem may not know idmapped mounts on this kernel: leave the mappings away");
 }
 
-/* A shared tree is a peer of the host's. In a user namespace it becomes one that receives only, as mounts copied into one do (mount_namespaces(7)). */
+/* A shared tree is a peer of the host's. In a user namespace it becomes one that receives only, as mounts copied into one do (mount_namespaces(7)).
+ */
 static int set_bind_propagation(const struct mount *m, bool userns, struct err *e)
 {
 	uint64_t p = m->options.propagation ? m->options.propagation : MS_PRIVATE;

@@ -98,7 +98,10 @@ static int make_filesystem(struct mount *m, const char *label, struct err *e)
 	if (m->fd >= 0)
 		return 0;
 	if (e && e->code == ERR_DENIED)
-		err_remedy(e, "in a user namespace %s needs the namespace that it shows to be the container's own: add it to linux.namespaces, or bind mount the host's", type);
+		err_remedy(e,
+			   "in a user namespace %s needs the namespace that it shows to be the container's own: add it to linux.namespaces, or bind "
+			   "mount the host's",
+			   type);
 	return -1;
 }
 

@@ -16,10 +16,14 @@
 #endif
 
 const struct ns_type ns_types[NS_COUNT] = {
-	[NS_USER] = { "user", "user", CLONE_NEWUSER },	   [NS_MOUNT] = { "mount", "mnt", CLONE_NEWNS },
-	[NS_PID] = { "pid", "pid", CLONE_NEWPID },	   [NS_NETWORK] = { "network", "net", CLONE_NEWNET },
-	[NS_UTS] = { "uts", "uts", CLONE_NEWUTS },	   [NS_IPC] = { "ipc", "ipc", CLONE_NEWIPC },
-	[NS_CGROUP] = { "cgroup", "cgroup", CLONE_NEWCGROUP }, [NS_TIME] = { "time", "time", CLONE_NEWTIME },
+	[NS_USER] = { "user", "user", CLONE_NEWUSER },
+	[NS_MOUNT] = { "mount", "mnt", CLONE_NEWNS },
+	[NS_PID] = { "pid", "pid", CLONE_NEWPID },
+	[NS_NETWORK] = { "network", "net", CLONE_NEWNET },
+	[NS_UTS] = { "uts", "uts", CLONE_NEWUTS },
+	[NS_IPC] = { "ipc", "ipc", CLONE_NEWIPC },
+	[NS_CGROUP] = { "cgroup", "cgroup", CLONE_NEWCGROUP },
+	[NS_TIME] = { "time", "time", CLONE_NEWTIME },
 };
 
 int ns_kind_of(const char *oci_name)

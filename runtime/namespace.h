@@ -33,8 +33,8 @@ int ns_kind_of(const char *oci_name);
 void ns_set_init(struct ns_set *s); /* all the host's */
 void ns_set_close(struct ns_set *s);
 #define auto_ns_set __attribute__((cleanup(ns_set_close)))
-/* Fills an initialised set from the spec's list and opens what is joined. A path that leads to the caller's own namespace counts as the host's. ERR_INVALID names the entry
- * whose path is no namespace, or one of another kind. */
+/* Fills an initialised set from the spec's list and opens what is joined. A path that leads to the caller's own namespace counts as the host's.
+ * ERR_INVALID names the entry whose path is no namespace, or one of another kind. */
 int ns_set_of_spec(const Davit__OciSpec *spec, struct ns_set *out, struct err *e);
 /* CLONE_NEW… of the namespaces of a process that are not the caller's own. -1: it is gone. */
 int ns_flags_of_pid(pid_t pid, struct err *e);

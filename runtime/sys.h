@@ -8,8 +8,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-/* fork(2) into new namespaces: flags are CLONE_NEW… and CLONE_PARENT (the child then sends no signal of its own choice, clone(2)). *pidfd gets an owned
- * fd. No handlers of pthread_atfork(3) run: callers have a single thread. Returns twice, as fork. */
+/* fork(2) into new namespaces: flags are CLONE_NEW… and CLONE_PARENT (the child then sends no signal of its own choice, clone(2)). *pidfd gets an
+ * owned fd. No handlers of pthread_atfork(3) run: callers have a single thread. Returns twice, as fork. */
 static inline pid_t sys_clone(uint64_t flags, int *pidfd)
 {
 	struct clone_args a = {

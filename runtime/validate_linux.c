@@ -1,5 +1,5 @@
-/* Checks of "linux": see validate.h. linux.seccomp is checked by compiling it, linux.resources by the cgroup module, both in create_begin() and before
- * anything is made. */
+/* Checks of "linux": see validate.h. linux.seccomp is checked by compiling it, linux.resources by the cgroup module, both in create_begin() and
+ * before anything is made. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,8 +30,8 @@ static void check_namespaces(const Davit__OciLinux *l, struct problems *p)
 		if (n->path && *n->path && n->path[0] != '/')
 			problem(p, field_of("linux.namespaces[%zu].path", i).s, "use an absolute path like /proc/PID/ns/net", "not an absolute path");
 		if (!file_exists(AT_FDCWD, field_of("/proc/self/ns/%s", ns_types[kind].proc).s))
-			problem(p, field_of("linux.namespaces[%zu].type", i).s, "leave it away, or use a newer kernel", "this kernel has no %s namespaces",
-				n->type);
+			problem(p, field_of("linux.namespaces[%zu].type", i).s, "leave it away, or use a newer kernel",
+				"this kernel has no %s namespaces", n->type);
 	}
 }
 
@@ -68,7 +68,8 @@ static void check_mappings(const Davit__OciSpec *s, struct problems *p)
 		check_mapping_list("linux.uidMappings", l->uid_mappings, l->n_uid_mappings, p);
 		check_mapping_list("linux.gidMappings", l->gid_mappings, l->n_gid_mappings, p);
 	} else if (how == NS_HOST && (l->n_uid_mappings || l->n_gid_mappings)) {
-		problem(p, "linux.uidMappings", "add {\"type\": \"user\"} to linux.namespaces, or leave the mappings away", "mappings without a user namespace");
+		problem(p, "linux.uidMappings", "add {\"type\": \"user\"} to linux.namespaces, or leave the mappings away",
+			"mappings without a user namespace");
 	}
 }
 
@@ -107,10 +108,11 @@ static void check_devices(const Davit__OciLinux *l, struct problems *p)
 		if (!d->path || d->path[0] != '/' || !d->path[1] || str_suffix(d->path, "/"))
 			problem(p, field_of("linux.devices[%zu].path", i).s, "use an absolute path like /dev/fuse", "not an absolute path of a file");
 		if (*type != 'p' && (d->major < 0 || d->major > 4095 || d->minor < 0 || d->minor > 1048575))
-			problem(p, field_of("linux.devices[%zu].major", i).s, "use the device's own numbers (stat -c %t:%T)", "device number %lld:%lld is out of range",
-				(long long)d->major, (long long)d->minor);
+			problem(p, field_of("linux.devices[%zu].major", i).s, "use the device's own numbers (stat -c %t:%T)",
+				"device number %lld:%lld is out of range", (long long)d->major, (long long)d->minor);
 		if (d->has_file_mode && d->file_mode > 07777)
-			problem(p, field_of("linux.devices[%zu].fileMode", i).s, "use permissions only, like 438 (0666)", "%u is out of range", d->file_mode);
+			problem(p, field_of("linux.devices[%zu].fileMode", i).s, "use permissions only, like 438 (0666)", "%u is out of range",
+				d->file_mode);
 	}
 }
 
@@ -119,10 +121,13 @@ static const struct {
 	const char *prefix;
 	enum ns_kind kind;
 } sysctls[] = {
-	{ "net.", NS_NETWORK },	     { "fs.mqueue.", NS_IPC },	     { "kernel.msgmax", NS_IPC },   { "kernel.msgmnb", NS_IPC },
-	{ "kernel.msgmni", NS_IPC }, { "kernel.sem", NS_IPC },	     { "kernel.shmall", NS_IPC },   { "kernel.shmmax", NS_IPC },
-	{ "kernel.shmmni", NS_IPC }, { "kernel.shm_rmid_forced", NS_IPC }, { "kernel.domainname", NS_UTS },
-	{ "kernel.msg_next_id", NS_IPC }, { "kernel.sem_next_id", NS_IPC }, { "kernel.shm_next_id", NS_IPC },
+	{ "net.", NS_NETWORK },		  { "fs.mqueue.", NS_IPC },
+	{ "kernel.msgmax", NS_IPC },	  { "kernel.msgmnb", NS_IPC },
+	{ "kernel.msgmni", NS_IPC },	  { "kernel.sem", NS_IPC },
+	{ "kernel.shmall", NS_IPC },	  { "kernel.shmmax", NS_IPC },
+	{ "kernel.shmmni", NS_IPC },	  { "kernel.shm_rmid_forced", NS_IPC },
+	{ "kernel.domainname", NS_UTS },  { "kernel.msg_next_id", NS_IPC },
+	{ "kernel.sem_next_id", NS_IPC }, { "kernel.shm_next_id", NS_IPC },
 };
 
 static bool matches(const char *key, const char *prefix)
@@ -144,8 +149,8 @@ static void check_sysctl(const Davit__OciSpec *s, const char *name, struct probl
 		if (!matches(key, sysctls[i].prefix))
 			continue;
 		if (ns_how_of_spec(s, sysctls[i].kind) == NS_HOST)
-			problem(p, field.s, "give the container a namespace of its own for it", "would change the host: the container has no own %s namespace",
-				ns_types[sysctls[i].kind].oci);
+			problem(p, field.s, "give the container a namespace of its own for it",
+				"would change the host: the container has no own %s namespace", ns_types[sysctls[i].kind].oci);
 		return;
 	}
 	problem(p, field.s, "set it on the host", "this setting is the host's, no namespace has one of its own");
@@ -155,7 +160,8 @@ static void check_path_list(const char *field, char *const *paths, size_t n, str
 {
 	for (size_t i = 0; i < n; i++)
 		if (paths[i][0] != '/')
-			problem(p, field_of("%s[%zu]", field, i).s, "use an absolute path of the container", "\"%s\" is not an absolute path", paths[i]);
+			problem(p, field_of("%s[%zu]", field, i).s, "use an absolute path of the container", "\"%s\" is not an absolute path",
+				paths[i]);
 }
 
 static void check_unsupported(const Davit__OciLinux *l, struct problems *p)

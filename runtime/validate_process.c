@@ -27,8 +27,8 @@ static void check_rlimits(const Davit__OciProcess *s, struct problems *p)
 		const Davit__OciRlimit *r = s->rlimits[i];
 
 		if (!r->type || rlimit_number(r->type) < 0) {
-			problem(p, field_of("process.rlimits[%zu].type", i).s, "use a name of setrlimit(2) like RLIMIT_NOFILE", "unknown limit \"%s\"",
-				r->type ? r->type : "");
+			problem(p, field_of("process.rlimits[%zu].type", i).s, "use a name of setrlimit(2) like RLIMIT_NOFILE",
+				"unknown limit \"%s\"", r->type ? r->type : "");
 			continue;
 		}
 		for (size_t k = 0; k < i; k++)
@@ -54,10 +54,12 @@ static void check_scheduler(const Davit__OciProcess *s, struct problems *p)
 	const Davit__OciScheduler *c = s->scheduler;
 
 	if (c && schedule_policy(c->policy) < 0)
-		problem(p, "process.scheduler.policy", "use a name of sched(7) like SCHED_BATCH", "unknown policy \"%s\"", c->policy ? c->policy : "");
+		problem(p, "process.scheduler.policy", "use a name of sched(7) like SCHED_BATCH", "unknown policy \"%s\"",
+			c->policy ? c->policy : "");
 	for (size_t i = 0; c && i < c->n_flags; i++)
 		if (!schedule_flag(c->flags[i]))
-			problem(p, field_of("process.scheduler.flags[%zu]", i).s, "use a name of sched_setattr(2)", "unknown flag \"%s\"", c->flags[i]);
+			problem(p, field_of("process.scheduler.flags[%zu]", i).s, "use a name of sched_setattr(2)", "unknown flag \"%s\"",
+				c->flags[i]);
 	if (c && (c->nice < -20 || c->nice > 19))
 		problem(p, "process.scheduler.nice", "use -20 to 19", "%d is out of range", c->nice);
 	if (s->io_priority && schedule_io_class(s->io_priority->class_) < 0)

@@ -1,5 +1,5 @@
-/* The OCI command line: one table of commands, each with its own table of options (getopt_long(3)). A command's file holds its options and one function;
- * it prints only its result. Errors go up to main(), which prints one line and, for `serve`, the whole error. */
+/* The OCI command line: one table of commands, each with its own table of options (getopt_long(3)). A command's file holds its options and one
+ * function; it prints only its result. Errors go up to main(), which prints one line and, for `serve`, the whole error. */
 #pragma once
 #include <getopt.h>
 #include <stdbool.h>
@@ -18,8 +18,8 @@ struct cli {
 };
 
 struct cli_option {
-	struct option o;	/* val: a letter, or a number from 256 on */
-	const char *argument;	/* its name in the help, or NULL */
+	struct option o;      /* val: a letter, or a number from 256 on */
+	const char *argument; /* its name in the help, or NULL */
 	const char *help;
 };
 struct cli_command {
@@ -35,8 +35,9 @@ struct cli_command {
 	int (*option)(struct cli *c, int val, const char *value, struct err *e);
 };
 
-extern const struct cli_command cli_create, cli_start, cli_state, cli_kill, cli_delete, cli_run, cli_exec, cli_ps, cli_list, cli_pause, cli_resume, cli_spec,
-	cli_features, cli_checkpoint, cli_restore, cli_serve;
+extern const struct cli_command cli_create, cli_start, cli_state, cli_kill, cli_delete, cli_run, cli_exec, cli_ps, cli_list, cli_pause, cli_resume,
+    cli_spec, cli_features;
+extern const struct cli_command cli_checkpoint __attribute__((weak)), cli_restore __attribute__((weak)), cli_serve __attribute__((weak));
 
 /* Parses a command's options and arguments: *first gets the index of the first argument. 0, 1 if help was printed, or -1. */
 int cli_parse(struct cli *c, const struct cli_command *cmd, int argc, char **argv, int *first, struct err *e);
@@ -52,14 +53,16 @@ struct cli_create {
 	struct create_options o;
 	const char *bundle;
 };
-#define CLI_CREATE_OPTIONS                                                                                                                               \
-	{ { "bundle", required_argument, NULL, 'b' }, "DIR", "the bundle (default: this folder)" },                                                      \
-		{ { "console-socket", required_argument, NULL, 256 }, "PATH", "unix socket that gets the terminal" },                                    \
-		{ { "pid-file", required_argument, NULL, 257 }, "FILE", "file for the process id" },                                                     \
-		{ { "network", required_argument, NULL, 258 }, "FILE", "network to configure in the container's namespace" },                            \
-		{ { "preserve-fds", required_argument, NULL, 259 }, "N", "pass N further descriptors, from 3 on" },                                      \
-		{ { "no-pivot", no_argument, NULL, 260 }, NULL, "refused: the root is always pivoted" },                                                 \
-		{ { "no-new-keyring", no_argument, NULL, 261 }, NULL, "keep the caller's session keyring" }
+#define CLI_CREATE_OPTIONS                                                                                                                           \
+	{ { "bundle", required_argument, NULL, 'b' }, "DIR", "the bundle (default: this folder)" },                                                  \
+	    { { "console-socket", required_argument, NULL, 256 }, "PATH", "unix socket that gets the terminal" },                                    \
+	    { { "pid-file", required_argument, NULL, 257 }, "FILE", "file for the process id" },                                                     \
+	    { { "network", required_argument, NULL, 258 }, "FILE", "network to configure in the container's namespace" },                            \
+	    { { "preserve-fds", required_argument, NULL, 259 }, "N", "pass N further descriptors, from 3 on" },                                      \
+	    { { "no-pivot", no_argument, NULL, 260 }, NULL, "refused: the root is always pivoted" },                                                 \
+	{                                                                                                                                            \
+		{ "no-new-keyring", no_argument, NULL, 261 }, NULL, "keep the caller's session keyring"                                              \
+	}
 /* Returns 1 if the option was one of these, 0 if not, -1. */
 int cli_create_option(struct cli_create *o, int val, const char *value, struct err *e);
 /* Fills in the defaults and checks. */

@@ -1,4 +1,5 @@
 /* exec: the process comes from a file (--process), or from arguments upon the container's own process. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/file.h"
@@ -148,7 +149,8 @@ static int add_capabilities(Davit__OciProcess *p, struct err *e)
 	for (size_t i = 0; i < x.caps.n; i++) {
 		Davit__OciCapabilities *c = p->capabilities;
 
-		if (pb_push_str(&c->n_bounding, &c->bounding, x.caps.v[i], e) < 0 || pb_push_str(&c->n_effective, &c->effective, x.caps.v[i], e) < 0 ||
+		if (pb_push_str(&c->n_bounding, &c->bounding, x.caps.v[i], e) < 0 ||
+		    pb_push_str(&c->n_effective, &c->effective, x.caps.v[i], e) < 0 ||
 		    pb_push_str(&c->n_permitted, &c->permitted, x.caps.v[i], e) < 0)
 			return -1;
 	}

@@ -1,7 +1,8 @@
 /* davit-runtime: the OCI command line over runtime/container.h.
  *
- * Before anything else: every inherited descriptor beyond stdio is marked O_CLOEXEC, and for commands that put a process of ours into a container, the
- * program goes on as a sealed copy of itself (runtime/self.h). Then global options, the command's options, the command. */
+ * Before anything else: every inherited descriptor beyond stdio is marked O_CLOEXEC, and for commands that put a process of ours into a container,
+ * the program goes on as a sealed copy of itself (runtime/self.h). Then global options, the command's options, the command. */
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <stdio.h>
@@ -19,7 +20,7 @@
 #define DEFAULT_ROOT "/run/davit-runtime"
 
 static const struct cli_command *const commands[] = {
-	&cli_create, &cli_start, &cli_state, &cli_kill,	    &cli_delete, &cli_run,	&cli_exec,	&cli_ps,
+	&cli_create, &cli_start, &cli_state,  &cli_kill, &cli_delete,	&cli_run,	 &cli_exec,    &cli_ps,
 	&cli_list,   &cli_pause, &cli_resume, &cli_spec, &cli_features, &cli_checkpoint, &cli_restore, &cli_serve,
 };
 
@@ -40,14 +41,16 @@ static const struct cli_option globals[] = {
 static void print_options(const struct cli_option *o)
 {
 	for (; o && o->o.name; o++)
-		printf("  --%s%s%-*s %s\n", o->o.name, o->argument ? " " : "", (int)(24 - strlen(o->o.name)), o->argument ? o->argument : "", o->help);
+		printf("  --%s%s%-*s %s\n", o->o.name, o->argument ? " " : "", (int)(24 - strlen(o->o.name)), o->argument ? o->argument : "",
+		       o->help);
 }
 
 static void print_help(void)
 {
 	printf("Usage: davit-runtime [OPTIONS] COMMAND [OPTIONS] [ARGUMENTS]\n\nRuns OCI containers.\n\nCommands:\n");
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		printf("  %-12s %s\n", commands[i]->name, commands[i]->help);
+		if (commands[i])
+			printf("  %-12s %s\n", commands[i]->name, commands[i]->help);
 	printf("\nOptions:\n");
 	print_options(globals);
 }
@@ -128,7 +131,7 @@ static int report(const struct cli *c, const struct err *e)
 static const struct cli_command *find_command(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		if (strcmp(commands[i]->name, name) == 0)
+		if (commands[i] && strcmp(commands[i]->name, name) == 0)
 			return commands[i];
 	return NULL;
 }

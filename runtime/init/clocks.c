@@ -1,6 +1,6 @@
-/* Init's own time namespace. unshare(2) puts only later children into it, so its offsets can be set while nobody is in it; then init, which has a single thread,
- * enters it by setns(2). Offsets in /proc/self/timens_offsets are absolute, against the first time namespace: those of the caller's are there
- * already and are added to. Source: time_namespaces(7). */
+/* Init's own time namespace. unshare(2) puts only later children into it, so its offsets can be set while nobody is in it; then init, which has a
+ * single thread, enters it by setns(2). Offsets in /proc/self/timens_offsets are absolute, against the first time namespace: those of the caller's
+ * are there already and are added to. Source: time_namespaces(7). */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

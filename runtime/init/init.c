@@ -1,7 +1,8 @@
 /* Init: the container's first process, from its first instruction in the new namespaces to the pivoted root. See init.h.
  *
- * It has two lives. Until SYNC_GO it is the host's root by id, with all capabilities over its new namespaces (with a user namespace of its own: over them
- * only): it does what files of the host need that id for. From then on it is the container's root, until init_run() makes it what the spec says. */
+ * It has two lives. Until SYNC_GO it is the host's root by id, with all capabilities over its new namespaces (with a user namespace of its own: over
+ * them only): it does what files of the host need that id for. From then on it is the container's root, until init_run() makes it what the spec says.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>

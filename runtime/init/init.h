@@ -2,10 +2,11 @@
  *
  *   parent        runs on the host: spawns, maps ids, joins nothing itself, configures the network, runs the host's hooks (parent.c)
  *   intermediate  only where namespaces are joined: enters them and makes init as a child of the parent (intermediate.c)
- *   init          makes and fills the container's namespaces, pivots, gives up privileges, waits to be started, becomes the program (init.c, process.c)
+ *   init          makes and fills the container's namespaces, pivots, gives up privileges, waits to be started, becomes the program (init.c,
+ * process.c)
  *
- * The stages share memory by fork: a plan is filled completely by the parent, and init only follows it. davit-runtime has a single thread, so the heap
- * that a child inherits is whole. Every descriptor is O_CLOEXEC, and before exec all of them are marked so again. */
+ * The stages share memory by fork: a plan is filled completely by the parent, and init only follows it. davit-runtime has a single thread, so the
+ * heap that a child inherits is whole. Every descriptor is O_CLOEXEC, and before exec all of them are marked so again. */
 #pragma once
 #include <stdbool.h>
 #include <sys/types.h>
@@ -31,11 +32,11 @@ struct init_process {
 	int console;	       /* socket that takes the master of a pty, or -1: no terminal */
 	unsigned preserve_fds; /* 3.. that stay open */
 	bool new_keyring;
-	int proc;	       /* O_PATH fd of the host's /proc */
-	int sync;	       /* the process's end */
-	int fifo;	       /* where it waits to be started, or -1 */
-	int root;	       /* the container's root, once there is one */
-	int slave;	       /* of the pty, once it is open; else -1 */
+	int proc;  /* O_PATH fd of the host's /proc */
+	int sync;  /* the process's end */
+	int fifo;  /* where it waits to be started, or -1 */
+	int root;  /* the container's root, once there is one */
+	int slave; /* of the pty, once it is open; else -1 */
 };
 
 struct init_plan {

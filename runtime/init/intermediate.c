@@ -1,9 +1,9 @@
-/* The intermediate: a process between parent and init, only where something is joined. It enters what is to be joined and makes init as a child of the
- * parent (CLONE_PARENT), so that nothing has to be reaped by a process that is not there any more.
+/* The intermediate: a process between parent and init, only where something is joined. It enters what is to be joined and makes init as a child of
+ * the parent (CLONE_PARENT), so that nothing has to be reaped by a process that is not there any more.
  *
- * For create: a PID namespace takes only later children in, and a user namespace takes away the right to enter the host's others; so all others are entered
- * first, then the user namespace. What is refused before it (a namespace that belongs to the joined user namespace, for a caller who is not root) is
- * tried again after it. For exec: setns(2) on the pidfd of init enters all of them at once. */
+ * For create: a PID namespace takes only later children in, and a user namespace takes away the right to enter the host's others; so all others are
+ * entered first, then the user namespace. What is refused before it (a namespace that belongs to the joined user namespace, for a caller who is not
+ * root) is tried again after it. For exec: setns(2) on the pidfd of init enters all of them at once. */
 #include <errno.h>
 #include <sched.h>
 #include <string.h>

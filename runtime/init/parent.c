@@ -68,7 +68,8 @@ void init_child_kill(struct init_child *c)
 	c->pid = 0;
 }
 
-/* Pipes that come from a caller belong to the host's root. So that a program can open /dev/stdout, they are given to the process's user, as runc does. */
+/* Pipes that come from a caller belong to the host's root. So that a program can open /dev/stdout, they are given to the process's user, as runc
+ * does. */
 static void give_stdio(const struct init_process *p, const Davit__OciLinux *l)
 {
 	struct stat st;

@@ -85,10 +85,11 @@ static int set_stdio(const struct init_process *p, struct err *e)
 	return fchown(0, uid, (gid_t)-1) < 0 ? err_sys(e, errno, "give the terminal to the user") : 0;
 }
 
-/* A filter without no_new_privs takes CAP_SYS_ADMIN, so it comes before capabilities go. One that notifies comes while there is a parent to take its listener. */
+/* A filter without no_new_privs takes CAP_SYS_ADMIN, so it comes before capabilities go. One that notifies comes while there is a parent to take its
+ * listener. */
 static int load_seccomp(const struct init_process *p, struct err *e)
 {
-	int listener = seccomp_load(p->filter);
+	int listener = seccomp_filter_load(p->filter);
 
 	if (listener < 0)
 		return err_sys(e, errno, "load the seccomp filter");

@@ -1,8 +1,8 @@
-/* Kernel settings that belong to a namespace of the container. Only names that runtime/validate.c has found to be such come here. They are written through
- * the host's /proc, opened before the root was changed: the kernel looks at the namespaces of the writer, and an image has no say in it.
+/* Kernel settings that belong to a namespace of the container. Only names that runtime/validate.c has found to be such come here. They are written
+ * through the host's /proc, opened before the root was changed: the kernel looks at the namespaces of the writer, and an image has no say in it.
  *
- * Who may write differs: settings of UTS namespaces belong to the host's root id whatever the user namespace, so they are early, before the ids change;
- * the others belong to the container's root. Source: kernel/utsname_sysctl.c, ipc/ipc_sysctl.c, net/sysctl_net.c. */
+ * Who may write differs: settings of UTS namespaces belong to the host's root id whatever the user namespace, so they are early, before the ids
+ * change; the others belong to the container's root. Source: kernel/utsname_sysctl.c, ipc/ipc_sysctl.c, net/sysctl_net.c. */
 #include <stdio.h>
 #include <string.h>
 #include "base/fd.h"
