@@ -2,6 +2,7 @@
 #include "agent/config.h"
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include "agent/db/address.h"

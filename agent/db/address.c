@@ -175,6 +175,26 @@ int db_address_choose(struct db *db, Davit__CoreNetwork *const *networks, size_t
 	return 0;
 }
 
+int db_address_check_networks(Davit__CoreNetwork *const *networks, size_t n, const Davit__ContainerSpec *spec, struct err *e)
+{
+	for (size_t i = 0; i < spec->n_attachments; i++) {
+		const Davit__NetworkAttachment *a = spec->attachments[i];
+		const Davit__CoreNetwork *net = find_network(networks, n, a->network);
+		struct subnet s, given;
+		uint32_t address;
+
+		if (!net)
+			return err_set(e, ERR_INCOMPATIBLE, 0, "this host has no network %s", a->network);
+		if (!a->address)
+			continue;
+		if (subnet_parse(net->subnet, &s, NULL, "subnet", e) < 0 || subnet_parse(a->address, &given, &address, "address", e) < 0)
+			return -1;
+		if (!subnet_has(&s, address))
+			return err_set(e, ERR_INCOMPATIBLE, 0, "address %s is not in network %s of this host (%s)", a->address, net->name, net->subnet);
+	}
+	return 0;
+}
+
 /* One row, with the name of who has it when it is taken. */
 static int claim_address(struct db *db, const char *network, const char *cidr, const char *container, struct err *e)
 {

@@ -20,6 +20,8 @@ bool subnet_has(const struct subnet *s, uint32_t address);
  * subnet. The choice is only safe within the transaction that also inserts the container. 0 or -1 (ERR_INVALID, ERR_NOT_FOUND: no such
  * network, ERR_EXISTS, ERR_RESOURCE: subnet full). */
 int db_address_choose(struct db *db, Davit__CoreNetwork *const *networks, size_t n, Davit__ContainerSpec *spec, const char *id, struct err *e);
+/* Whether this host has all networks of a spec that came from elsewhere, with its addresses in their subnets. 0 or -1. */
+int db_address_check_networks(Davit__CoreNetwork *const *networks, size_t n, const Davit__ContainerSpec *spec, struct err *e);
 /* Takes the spec's addresses and ports for the container spec->name. 0 or -1 (ERR_EXISTS). */
 int db_address_claim(struct db *db, const Davit__ContainerSpec *spec, struct err *e);
 int db_address_release(struct db *db, const char *container, struct err *e);

@@ -119,6 +119,25 @@ int db_container_delete(struct db *db, const char *name, struct err *e)
 	return db_commit(db, e);
 }
 
+static int is_taken(struct db *db, int64_t start, int64_t size, bool *taken, struct err *e)
+{
+	int64_t found = 0;
+
+	if (db_query_int(db, e, &found, 0, "SELECT 1 FROM container WHERE ids_start < ? AND ids_start + ids_size > ?", "ii", start + size, start) < 0)
+		return -1;
+	*taken = found != 0;
+	return 0;
+}
+
+int db_container_check_ids(struct db *db, const Davit__IdRange *ids, struct err *e)
+{
+	bool taken;
+
+	if (is_taken(db, ids->host_start, ids->size, &taken, e) < 0)
+		return -1;
+	return taken ? err_set(e, ERR_EXISTS, 0, "host ids %u and following are in use by another container", ids->host_start) : 0;
+}
+
 /* FNV-1a: spreads ids over the ranges; nothing depends on its quality. */
 static uint32_t spread(const char *s)
 {
@@ -134,10 +153,10 @@ int db_container_choose_ids(struct db *db, uint32_t start, uint32_t count, const
 	uint32_t first = spread(id) % count;
 
 	for (uint32_t i = 0; i < count; i++) {
-		int64_t at = start + (int64_t)((first + i) % count) * CONTAINER_IDS_SIZE, taken = 0;
+		int64_t at = start + (int64_t)((first + i) % count) * CONTAINER_IDS_SIZE;
+		bool taken;
 
-		if (db_query_int(db, e, &taken, 0, "SELECT 1 FROM container WHERE ids_start < ? AND ids_start + ids_size > ?", "ii",
-				 at + CONTAINER_IDS_SIZE, at) < 0)
+		if (is_taken(db, at, CONTAINER_IDS_SIZE, &taken, e) < 0)
 			return -1;
 		if (!taken) {
 			out->host_start = (uint32_t)at;

@@ -23,3 +23,5 @@ int db_container_delete(struct db *db, const char *name, struct err *e);
 /* A range of host ids that no container here has, taken from `count` ranges from `start` on. Where the search starts comes from the container's id,
  * so that hosts that never spoke rarely choose the same range for containers that may move to one another. */
 int db_container_choose_ids(struct db *db, uint32_t start, uint32_t count, const char *id, Davit__IdRange *out, struct err *e);
+/* Whether a range that came with a container is free here. 0 or -1 (ERR_EXISTS). */
+int db_container_check_ids(struct db *db, const Davit__IdRange *ids, struct err *e);

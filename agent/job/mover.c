@@ -1,0 +1,329 @@
+/* The source's side of a move as davitd sees it: the mover does the work and reports; here the record is kept and its end is drawn.
+ *
+ * A mover that ends without a settled record (killed, or the connection lost after the commit) leaves the question to migrate/recover.h, which is
+ * asked until it answers: until then the container stays frozen and held. */
+#include "agent/job/mover.h"
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include "agent/agent.h"
+#include "agent/config.h"
+#include "agent/db/container.h"
+#include "agent/db/operation.h"
+#include "agent/view.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "migrate/mover.h"
+#include "migrate/recover.h"
+
+#define ASK_TIMEOUT_MS 5000
+
+struct move_args {
+	Davit__MoverJob job; /* strings owned by args or borrowed from the agent */
+	char *url, *peer, *policy, *journal;
+	int64_t timeout_ns; /* 0: none */
+	bool recover;	    /* no mover to start: its journal is there */
+};
+
+static void free_args(void *arg)
+{
+	struct move_args *m = arg;
+
+	free(m->url);
+	free(m->peer);
+	free(m->policy);
+	free(m->journal);
+	free(m);
+}
+
+static void set_bytes(ProtobufCBinaryData *to, protobuf_c_boolean *has, const char *text)
+{
+	*has = text != NULL;
+	to->data = (uint8_t *)(uintptr_t)text;
+	to->len = text ? strlen(text) : 0;
+}
+
+void mover_question(const struct agent *a, const char *url, const char *id, Davit__MoverJob *m)
+{
+	davit__mover_job__init(m);
+	m->kind = (char *)(uintptr_t) "state";
+	m->url = (char *)(uintptr_t)url;
+	m->move_id = (char *)(uintptr_t)id;
+	m->has_timeout_ms = 1;
+	m->timeout_ms = ASK_TIMEOUT_MS;
+	set_bytes(&m->tls_ca, &m->has_tls_ca, a->tls.ca);
+	set_bytes(&m->tls_cert, &m->has_tls_cert, a->tls.cert);
+	set_bytes(&m->tls_key, &m->has_tls_key, a->tls.key);
+}
+
+static void put_record(Davit__Operation *op, void *arg)
+{
+	pb_freep(&op->move);
+	op->move = arg;
+}
+
+static void tell(struct agent *a, const char *type, Davit__MoveRecord *m)
+{
+	Davit__Event ev = DAVIT__EVENT__INIT;
+
+	ev.type = (char *)(uintptr_t)type;
+	ev.container = m->container;
+	ev.move = m;
+	event_publish(&a->events, &ev);
+}
+
+/* Keeps a new record; a change of state is told. Takes it over. */
+static void take_record(struct job *j, Davit__MoveRecord *m, char last[64])
+{
+	struct agent *a = job_agent(j);
+	struct err e = { 0 };
+
+	if (m->state && strncmp(last, m->state, 63) != 0) {
+		snprintf(last, 64, "%s", m->state);
+		if (db_move_put(a->db, m, &e) < 0)
+			log_err(LOG_LEVEL_WARN, "move not stored", &e);
+		tell(a, "migration.state", m);
+	}
+	job_update(j, put_record, m);
+}
+
+struct outcome {
+	bool last; /* the mover told how it ended */
+	bool failed;
+	struct err err;
+	char state[64];
+};
+
+static void take_report(struct job *j, Davit__MoverReport *r, struct outcome *o)
+{
+	uint64_t bytes = r->record && r->record->has_bytes ? r->record->bytes : 0;
+
+	if (r->phase)
+		job_phase(j, r->phase);
+	if (bytes)
+		job_bytes(j, bytes, r->has_bytes_total ? r->bytes_total : 0);
+	if (r->record)
+		take_record(j, steal_ptr(&r->record), o->state);
+	if (!r->has_last || !r->last)
+		return;
+	o->last = true;
+	if (r->error) {
+		o->failed = true;
+		pb_error_get(r->error, &o->err);
+		job_details(j, steal_ptr(&r->error));
+	}
+}
+
+/* Reads reports until the mover ends. A cancel or the time limit is passed on; the mover heeds it unless it has committed. */
+static int follow(struct job *j, struct mover *m, int64_t timeout_ns, struct outcome *o, struct err *e)
+{
+	int64_t end = timeout_ns ? clock_now_ns(CLOCK_MONOTONIC) + timeout_ns : INT64_MAX;
+	bool cancelled = false;
+
+	for (;;) {
+		auto_pb(Davit__MoverReport) *r = NULL;
+		struct err inner = { 0 };
+		int got = mover_next(m, 200, &r, &inner);
+
+		if (got == 0)
+			return 0;
+		if (got < 0 && inner.code != ERR_TIMEOUT) {
+			*e = inner;
+			return -1;
+		}
+		if (got > 0)
+			take_report(j, r, o);
+		if (!cancelled && (job_cancelled(j) || clock_now_ns(CLOCK_MONOTONIC) > end)) {
+			log_info("move %s: %s", job_id(j), job_cancelled(j) ? "cancelled" : "over its time limit");
+			cancelled = true;
+			mover_cancel(m, NULL);
+		}
+	}
+}
+
+static int start_mover(struct job *j, struct move_args *args, struct mover *m, struct err *e)
+{
+	struct agent *a = job_agent(j);
+	auto_pb(Davit__HostFacts) *facts = NULL;
+	struct core channel;
+	auto_close int fd = -1;
+	int r;
+
+	job_phase(j, "start");
+	if (core_channel(&a->core, NULL, &channel, e) < 0)
+		return -1;
+	facts = core_facts(&channel, e);
+	core_close(&channel);
+	fd = facts ? core_channel_fd(&a->core, job_container(j), e) : -1;
+	if (fd < 0)
+		return -1;
+	args->job.facts = facts;
+	args->job.container = (char *)(uintptr_t)job_container(j);
+	r = mover_start(a->mover, &args->job, fd, m, e);
+	args->job.facts = NULL;
+	return r;
+}
+
+static int ask_state(void *arg, const Davit__MoveRecord *r, enum handover_answer *out, struct err *e)
+{
+	const struct agent *a = arg;
+	Davit__MoverJob q;
+
+	mover_question(a, r->target_url, r->id, &q);
+	return mover_ask_state(a->mover, &q, out, e);
+}
+
+/* Asks the journal (and through it the target) until the outcome is known. */
+static int settle(struct job *j, struct outcome *o, struct err *e)
+{
+	struct agent *a = job_agent(j);
+	struct recover r = { .folder = a->moves_dir, .core = &a->core, .ask_state = ask_state, .arg = a };
+
+	job_phase(j, "settle");
+	for (int64_t wait = 200; !a->stopping; wait = MIN(wait * 2, 5000)) {
+		Davit__MoveRecord *record = NULL;
+		struct err inner = { 0 };
+		int done = recover_source(&r, job_id(j), &record, &inner);
+
+		if (record)
+			take_record(j, record, o->state);
+		if (done > 0)
+			return 0;
+		if (done < 0 && inner.code == ERR_NOT_FOUND) /* it never got so far as to write one: nothing was touched */
+			return snprintf(o->state, sizeof(o->state), "aborted") > 0 ? 0 : -1;
+		if (done < 0)
+			log_err(LOG_LEVEL_WARN, job_id(j), &inner);
+		poll(NULL, 0, (int)wait);
+	}
+	return err_set(e, ERR_IN_DOUBT, 0, "davitd ends before the outcome of move %s is known; the next one goes on with it", job_id(j));
+}
+
+/* What the end of a move means for this host. */
+static int conclude(struct job *j, const struct move_args *args, struct outcome *o, struct err *e)
+{
+	struct agent *a = job_agent(j);
+
+	if (str_eq(o->state, "done") && !args->job.check_only) {
+		if (db_container_delete(a->db, job_container(j), e) < 0)
+			return -1;
+		view_tell(a, "container.moved", job_container(j));
+		return 0;
+	}
+	if (!o->failed && args->job.check_only && o->last)
+		return 0;
+	if (o->failed)
+		*e = o->err;
+	else
+		err_set(e, ERR_INTERNAL, 0, "the mover of %s ended without a word; the container goes on here", job_container(j));
+	return -1;
+}
+
+static int run(struct job *j, void *arg, struct err *e)
+{
+	struct move_args *args = arg;
+	struct outcome o = { 0 };
+	struct mover m;
+
+	if (!args->recover) {
+		if (start_mover(j, args, &m, e) < 0)
+			return -1;
+		if (follow(j, &m, args->timeout_ns, &o, &o.err) < 0)
+			o.failed = true;
+		mover_close(&m);
+	}
+	if (!args->job.check_only && !str_eq(o.state, "done") && !str_eq(o.state, "aborted") && settle(j, &o, e) < 0)
+		return -1;
+	return conclude(j, args, &o, e);
+}
+
+static const struct job_kind migrate_kind = { "migrate", "migrating", run, free_args };
+static const struct job_kind check_kind = { "migrate.check", "a check for a move", run, free_args };
+
+/* The strings that the mover's job needs. */
+static int fill(const struct agent *a, struct move_args *args, const Davit__MigrateRequest *m, const char *id, struct err *e)
+{
+	const char *url = config_peer_url(a->config, m->target, e);
+
+	if (!url)
+		return -1;
+	args->url = mem_strdup(url, e);
+	args->peer = mem_strdup(m->target, e);
+	args->policy = mem_strdup(m->clock_policy ? m->clock_policy : "continue", e);
+	args->journal = mem_printf(e, "%s/%s/journal", a->moves_dir, id);
+	if (!args->url || !args->peer || !args->policy || !args->journal)
+		return -1;
+	mover_question(a, args->url, id, &args->job);
+	args->job.kind = (char *)(uintptr_t) "move";
+	args->job.has_timeout_ms = 0;
+	args->job.journal = args->journal;
+	args->job.source_url = a->config->advertise_url;
+	args->job.peer = args->peer;
+	args->job.clock_policy = args->policy;
+	args->job.has_bandwidth = m->has_bandwidth;
+	args->job.bandwidth = m->bandwidth;
+	args->job.has_check_only = args->job.check_only = m->has_check_only && m->check_only;
+	args->timeout_ns = m->has_timeout_s ? m->timeout_s * NSEC_PER_SEC : 0;
+	return 0;
+}
+
+static int check_request(const struct agent *a, const Davit__MigrateRequest *m, struct err *e)
+{
+	if (!a->tls.cert) {
+		err_set(e, ERR_STATE, 0, "this host has no certificate to show to other hosts");
+		return err_remedy(e, "set tlsCert, tlsKey and tlsCa in davitd's configuration");
+	}
+	if (!a->config->advertise_url) {
+		err_set(e, ERR_STATE, 0, "this host does not tell other hosts how to reach it");
+		return err_remedy(e, "set listen and advertiseUrl in davitd's configuration");
+	}
+	if (m->clock_policy && !str_eq(m->clock_policy, "continue") && !str_eq(m->clock_policy, "suspend") && !str_eq(m->clock_policy, "freeze"))
+		return err_field(e, "clockPolicy", "continue, suspend or freeze, not \"%s\"", m->clock_policy);
+	if (m->has_bandwidth && m->bandwidth < 1024)
+		return err_field(e, "bandwidth", "at least 1024 bytes/s");
+	if (m->has_timeout_s && m->timeout_s == 0)
+		return err_field(e, "timeoutS", "at least 1 second");
+	return 0;
+}
+
+static struct move_args *new_args(const struct agent *a, const char *id, bool with_folder, struct err *e)
+{
+	struct move_args *args = mem_new(1, sizeof(*args), e);
+	auto_free char *folder = mem_printf(e, "%s/%s", a->moves_dir, id);
+
+	if (args && folder && (!with_folder || file_mkdir_p(folder, 0700, e) == 0))
+		return args;
+	free(args);
+	return NULL;
+}
+
+Davit__Operation *mover_job_start(struct agent *a, const char *container, const Davit__MigrateRequest *m, struct err *e)
+{
+	auto_pb(Davit__Container) *known = db_container_get(a->db, container, NULL, e);
+	bool check = m->has_check_only && m->check_only;
+	struct move_args *args;
+	char id[33];
+
+	if (!known || check_request(a, m, e) < 0 || str_random_hex(id, 16, e) < 0)
+		return NULL;
+	args = new_args(a, id, !check, e);
+	if (!args)
+		return NULL;
+	if (fill(a, args, m, id, e) < 0) {
+		free_args(args);
+		return NULL;
+	}
+	return job_start(a, check ? &check_kind : &migrate_kind, container, id, args, e);
+}
+
+int mover_job_recover(struct agent *a, const char *id, const char *container, struct err *e)
+{
+	struct move_args *args = new_args(a, id, false, e);
+	auto_pb(Davit__Operation) *op = NULL;
+
+	if (!args)
+		return -1;
+	args->recover = true;
+	op = job_start(a, &migrate_kind, container, id, args, e);
+	return op ? 0 : -1;
+}

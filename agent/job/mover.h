@@ -1,0 +1,10 @@
+/* Outgoing moves: a job that runs one davit-mover (migrate/mover.h) and keeps its record. */
+#pragma once
+#include "agent/job/job.h"
+
+/* Starts a move; the operation's id is the move's. m stays the caller's. Owned operation, or NULL. */
+Davit__Operation *mover_job_start(struct agent *a, const char *container, const Davit__MigrateRequest *m, struct err *e);
+/* After a restart: takes up a move whose mover is gone, in a job that holds its container until the outcome is known. 0 or -1. */
+int mover_job_recover(struct agent *a, const char *id, const char *container, struct err *e);
+/* A job for questions to a peer: URL, TLS. m borrows from a. */
+void mover_question(const struct agent *a, const char *url, const char *id, Davit__MoverJob *m);
