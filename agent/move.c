@@ -1,17 +1,9 @@
-/* The table of incoming moves and what the agent gives to each (struct target_host). */
+/* The table of incoming moves. */
 #include "agent/move.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include "agent/db/address.h"
-#include "agent/db/container.h"
-#include "agent/db/operation.h"
-#include "agent/job/mover.h"
-#include "agent/view.h"
-#include "base/clock.h"
-#include "base/log.h"
-#include "migrate/mover.h"
-#include "migrate/target.h"
+#include "agent/move_host.h"
 
 #define MOVES_MAX 16
 
@@ -37,122 +29,6 @@ struct move_table *move_table_new(struct agent *a, struct err *e)
 	return t;
 }
 
-static int host_open_core(void *arg, struct core *out, struct err *e)
-{
-	return core_channel(&((struct agent *)arg)->core, NULL, out, e);
-}
-
-static Davit__HostFacts *host_facts(void *arg, struct err *e)
-{
-	struct core channel;
-	Davit__HostFacts *facts;
-
-	if (host_open_core(arg, &channel, e) < 0)
-		return NULL;
-	facts = core_facts(&channel, e);
-	core_close(&channel);
-	return facts;
-}
-
-static Davit__Container *describe(const Davit__StreamOffer *offer, struct err *e)
-{
-	auto_pb(Davit__Container) *c = pb_new(&davit__container__descriptor, e);
-	char id[33], now[32];
-
-	if (!c || str_random_hex(id, 16, e) < 0 || pb_set_str(&c->name, offer->spec->name, e) < 0 ||
-	    pb_set_str(&c->id, offer->container_id ? offer->container_id : id, e) < 0 || pb_set_str(&c->state, "restoring", e) < 0 ||
-	    pb_set_str(&c->created_at, clock_rfc3339(clock_now_ns(CLOCK_REALTIME), now), e) < 0 || pb_set_str(&c->last_move, offer->move_id, e) < 0)
-		return NULL;
-	c->has_generation = 1;
-	c->generation = 1;
-	c->spec = pb_dup(&offer->spec->base, e);
-	c->ids = pb_dup(&offer->ids->base, e);
-	return c->spec && c->ids ? steal_ptr(&c) : NULL;
-}
-
-/* Identity is taken as it comes, or the move is refused. */
-static int promise(struct agent *a, const Davit__StreamOffer *offer, struct err *e)
-{
-	auto_pb(Davit__Container) *c = describe(offer, e);
-
-	if (!c || db_begin(a->db, true, e) < 0)
-		return -1;
-	if (db_address_check_networks(a->config->networks, a->config->n_networks, c->spec, e) < 0 || db_container_check_ids(a->db, c->ids, e) < 0 ||
-	    db_container_insert(a->db, c, e) < 0) {
-		db_rollback(a->db);
-		return -1;
-	}
-	return db_commit(a->db, e);
-}
-
-static int host_reserve(void *arg, const Davit__StreamOffer *offer, struct err *e)
-{
-	struct agent *a = arg;
-	const char *name = offer->spec->name;
-
-	if (str_check_name(name, "spec.name", e) < 0 || hold_take(&a->holds, name, "migrating", e) < 0)
-		return -1;
-	if (promise(a, offer, e) == 0)
-		return 0;
-	hold_drop(&a->holds, name);
-	return -1;
-}
-
-static void host_release(void *arg, const Davit__StreamOffer *offer)
-{
-	struct agent *a = arg;
-	struct err e = { 0 };
-
-	if (db_container_delete(a->db, offer->spec->name, &e) < 0)
-		log_err(LOG_LEVEL_ERROR, "release an incoming container", &e);
-	hold_drop(&a->holds, offer->spec->name);
-}
-
-static int host_ask_verdict(void *arg, const char *url, const char *id, enum handover_verdict *out, struct err *e)
-{
-	const struct agent *a = arg;
-	Davit__MoverJob q;
-
-	mover_question(a, url, id, &q);
-	return mover_ask_verdict(a->mover, &q, out, e);
-}
-
-static void host_changed(void *arg, const Davit__MoveRecord *r, const Davit__StreamOffer *offer)
-{
-	struct agent *a = arg;
-	Davit__Event ev = DAVIT__EVENT__INIT;
-	auto_pb(Davit__MoveRecord) *before = db_move_get(a->db, r->id, &(struct err){ 0 });
-	struct err e = { 0 };
-
-	if (db_move_put(a->db, r, &e) < 0)
-		log_err(LOG_LEVEL_WARN, "move not stored", &e);
-	if (before && str_eq(before->state, r->state))
-		return;
-	ev.type = (char *)(uintptr_t) "migration.state";
-	ev.container = r->container;
-	ev.move = (Davit__MoveRecord *)(uintptr_t)r;
-	event_publish(&a->events, &ev);
-	if (!str_eq(r->state, "running") || !offer)
-		return;
-	hold_drop(&a->holds, offer->spec->name);
-	view_tell(a, "container.arrived", offer->spec->name);
-}
-
-static struct target_host host_of(struct agent *a, const char *peer)
-{
-	return (struct target_host){
-		.folder = a->moves_dir,
-		.peer = peer,
-		.open_core = host_open_core,
-		.facts = host_facts,
-		.reserve = host_reserve,
-		.release = host_release,
-		.ask_verdict = host_ask_verdict,
-		.changed = host_changed,
-		.arg = a,
-	};
-}
-
 /* Under the lock: settled moves without connections are done with. */
 static void sweep(struct move_table *t)
 {
@@ -175,7 +51,7 @@ static struct move **find(struct move_table *t, const char *id)
 	return NULL;
 }
 
-/* Takes a target into the table. Under the lock. */
+/* Under the lock. */
 static struct move *add(struct move_table *t, const char *id, struct target *target, struct err *e)
 {
 	struct move *m = mem_new(1, sizeof(*m), e);
@@ -198,7 +74,7 @@ static struct move *add(struct move_table *t, const char *id, struct target *tar
 
 static struct move *make(struct move_table *t, const char *id, const char *peer, struct err *e)
 {
-	struct target_host host = host_of(t->agent, peer);
+	struct target_host host = move_host(t->agent, peer);
 	struct target *target = target_new(&host, id, e);
 	struct move *m = target ? add(t, id, target, e) : NULL;
 
@@ -269,22 +145,10 @@ int move_cancel(struct agent *a, const char *id, struct err *e)
 	return r;
 }
 
-int move_take_up(struct agent *a, const char *id, const char *container, struct err *e)
+int move_adopt(struct agent *a, const char *id, struct target *target, struct err *e)
 {
-	struct target_host host = host_of(a, NULL);
-	struct err inner = { 0 };
-	struct target *target;
-	struct move *m;
+	const struct move *m;
 
-	if (hold_take(&a->holds, container, "migrating", e) < 0)
-		return -1;
-	target = target_recover(&host, id, &inner);
-	if (!target) {
-		hold_drop(&a->holds, container);
-		if (inner.code != ERR_NONE)
-			*e = inner;
-		return inner.code == ERR_NONE ? 0 : -1;
-	}
 	pthread_mutex_lock(&a->moves->lock);
 	m = add(a->moves, id, target, e);
 	pthread_mutex_unlock(&a->moves->lock);

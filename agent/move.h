@@ -14,8 +14,8 @@ void move_close(struct agent *a, struct move *m);
 struct target *move_target(const struct move *m);
 int move_cancel(struct agent *a, const char *id, struct err *e);
 
-/* Takes up one incoming move after a restart, holding its container until it is settled. 0 (also if nothing was left to do) or -1. */
-int move_take_up(struct agent *a, const char *id, const char *container, struct err *e);
+/* Takes a recovered target into the table, which owns it from now on. 0 or -1 (then it stays the caller's). */
+int move_adopt(struct agent *a, const char *id, struct target *target, struct err *e);
 /* At start, before anything is served: every journal of a move that is not settled is taken up, outgoing ones by a job, incoming ones by a target of
  * their own, each holding its container. Old settled ones are removed. 0 or -1. */
 int move_recover_all(struct agent *a, struct err *e);

@@ -3,13 +3,14 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "agent/db/container.h"
 #include "agent/db/operation.h"
 #include "agent/job/mover.h"
 #include "agent/move.h"
+#include "agent/move_host.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "migrate/target.h"
 
 /* A peer that was away asks within this time, or never. */
 #define KEEP_DAYS 7
@@ -27,10 +28,41 @@ static bool is_old(const char *folder)
 	return stat(folder, &st) == 0 && clock_now_ns(CLOCK_REALTIME) / NSEC_PER_SEC - st.st_mtime > KEEP_DAYS * 86400;
 }
 
+/* Nothing of it came so far as a journal: the reservation alone is left. */
+static int forget(struct agent *a, const Davit__MoveRecord *m, struct err *e)
+{
+	Davit__MoveRecord dropped = *m;
+	auto_pb(Davit__ContainerStatus) *status = NULL;
+
+	dropped.state = (char *)(uintptr_t) "dropped";
+	hold_drop(&a->holds, m->container);
+	if (db_move_put(a->db, &dropped, e) < 0)
+		return -1;
+	status = core_get(&a->core, m->container, NULL);
+	return status ? 0 : db_container_delete(a->db, m->container, e);
+}
+
+static int take_up_target(struct agent *a, const Davit__MoveRecord *m, struct err *e)
+{
+	struct target_host host = move_host(a, m->peer);
+	struct err inner = { 0 };
+	struct target *target;
+
+	if (hold_take(&a->holds, m->container, "migrating", e) < 0)
+		return -1;
+	target = target_recover(&host, m->id, &inner);
+	if (target)
+		return move_adopt(a, m->id, target, e);
+	if (inner.code == ERR_NONE || inner.code == ERR_NOT_FOUND)
+		return forget(a, m, e);
+	*e = inner;
+	return -1;
+}
+
 static void take_up(struct agent *a, const Davit__MoveRecord *m)
 {
 	struct err e = { 0 };
-	int r = str_eq(m->role, "target") ? move_take_up(a, m->id, m->container, &e) : mover_job_recover(a, m->id, m->container, &e);
+	int r = str_eq(m->role, "target") ? take_up_target(a, m, &e) : mover_job_recover(a, m->id, m->container, &e);
 
 	log_info("move %s of %s (%s, %s) is taken up again", m->id, m->container, m->role, m->state);
 	if (r == 0)

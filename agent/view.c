@@ -62,6 +62,9 @@ static const Davit__ContainerStatus *find_status(const Davit__ContainerStatusLis
 
 Davit__ContainerList *view_containers(struct agent *a, struct err *e)
 {
+	auto_pb(Davit__ContainerStatusList) *core = core_list(&a->core, e);
+	auto_pb(Davit__ContainerList) *list = core ? pb_new(&davit__container_list__descriptor, e) : NULL;
+
 	if (!list || db_container_list(a->db, list, e) < 0)
 		return NULL;
 	for (size_t i = 0; i < list->n_containers; i++)

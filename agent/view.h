@@ -11,5 +11,3 @@ Davit__ContainerList *view_containers(struct agent *a, struct err *e);
 int view_merge(struct agent *a, Davit__Container *c, const Davit__ContainerStatus *s, struct err *e);
 /* Tells an event about a container, with its view unless it is gone. */
 void view_tell(struct agent *a, const char *type, const char *name);
-/* Owned list of all statuses (the core answers in parts). */
-Davit__ContainerStatusList *view_core_list(struct agent *a, struct err *e);

@@ -56,6 +56,7 @@ static int send_offer(struct source *s, const Davit__ContainerStatus *status, st
 	offer.facts = s->job->facts ? s->job->facts : &none;
 	offer.source_url = s->job->source_url;
 	offer.clock_policy = s->job->clock_policy;
+	offer.container_id = s->job->container_id;
 	offer.has_memory_bytes = 1;
 	offer.memory_bytes = s->bytes_total = stats->memory_bytes;
 	offer.has_check_only = 1;

@@ -101,11 +101,11 @@ static int translate(struct output *o, const uint8_t *p, size_t n, struct err *e
 		return -1;
 	ProtobufCBinaryData data = { .len = m.n, .data = (uint8_t *)(uintptr_t)m.data };
 	if (m.type == ATTACH_STDOUT) {
-		f.has_stdout_ = 1;
-		f.stdout_ = data;
+		f.has_stdout = 1;
+		f.stdout = data;
 	} else if (m.type == ATTACH_STDERR) {
-		f.has_stderr_ = 1;
-		f.stderr_ = data;
+		f.has_stderr = 1;
+		f.stderr = data;
 	} else if (m.type == ATTACH_EXIT) {
 		f.has_exit_code = 1;
 		f.exit_code = m.exit_code;
@@ -206,7 +206,7 @@ static int send_frame(int fd, const Davit__ExecFrame *f, struct err *e)
 	struct attach_msg eof = { .type = ATTACH_STDIN_EOF };
 	struct attach_msg size = { .type = ATTACH_RESIZE, .rows = (uint16_t)f->rows, .columns = (uint16_t)f->columns };
 
-	if (f->has_stdin_ && send_stdin(fd, &f->stdin_, e) < 0)
+	if (f->has_stdin && send_stdin(fd, &f->stdin, e) < 0)
 		return -1;
 	if (f->has_rows && f->has_columns && attach_send(fd, &size, e) < 0)
 		return -1;

@@ -1,6 +1,7 @@
 /* libmicrohttpd's callbacks: from a connection to a handler and back. */
 #include "agent/http/server.h"
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include "agent/agent.h"
 #include "agent/http/dispatch.h"

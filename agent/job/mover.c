@@ -12,7 +12,6 @@
 #include "agent/db/operation.h"
 #include "agent/view.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "migrate/mover.h"
 #include "migrate/recover.h"
@@ -21,7 +20,7 @@
 
 struct move_args {
 	Davit__MoverJob job; /* strings owned by args or borrowed from the agent */
-	char *url, *peer, *policy, *journal;
+	char *url, *peer, *policy, *id, *container_id;
 	int64_t timeout_ns; /* 0: none */
 	bool recover;	    /* no mover to start: its journal is there */
 };
@@ -33,7 +32,8 @@ static void free_args(void *arg)
 	free(m->url);
 	free(m->peer);
 	free(m->policy);
-	free(m->journal);
+	free(m->id);
+	free(m->container_id);
 	free(m);
 }
 
@@ -142,6 +142,24 @@ static int follow(struct job *j, struct mover *m, int64_t timeout_ns, struct out
 	}
 }
 
+/* Before the mover may touch anything: so that a restart finds the move and holds its container. */
+static int begin_record(struct agent *a, const struct move_args *args, struct err *e)
+{
+	Davit__MoveRecord m = DAVIT__MOVE_RECORD__INIT;
+	char now[32];
+
+	if (args->job.check_only)
+		return 0;
+	m.id = args->job.move_id;
+	m.container = args->job.container;
+	m.role = (char *)(uintptr_t) "source";
+	m.state = (char *)(uintptr_t) "offered";
+	m.peer = args->peer;
+	m.target_url = args->url;
+	m.started_at = clock_rfc3339(clock_now_ns(CLOCK_REALTIME), now);
+	return db_move_put(a->db, &m, e);
+}
+
 static int start_mover(struct job *j, struct move_args *args, struct mover *m, struct err *e)
 {
 	struct agent *a = job_agent(j);
@@ -160,7 +178,7 @@ static int start_mover(struct job *j, struct move_args *args, struct mover *m, s
 		return -1;
 	args->job.facts = facts;
 	args->job.container = (char *)(uintptr_t)job_container(j);
-	r = mover_start(a->mover, &args->job, fd, m, e);
+	r = begin_record(a, args, e) < 0 ? -1 : mover_start(a->mover, &args->job, fd, m, e);
 	args->job.facts = NULL;
 	return r;
 }
@@ -241,7 +259,8 @@ static const struct job_kind migrate_kind = { "migrate", "migrating", run, free_
 static const struct job_kind check_kind = { "migrate.check", "a check for a move", run, free_args };
 
 /* The strings that the mover's job needs. */
-static int fill(const struct agent *a, struct move_args *args, const Davit__MigrateRequest *m, const char *id, struct err *e)
+static int fill(const struct agent *a, struct move_args *args, const Davit__MigrateRequest *m, const Davit__Container *c, const char *id,
+		struct err *e)
 {
 	const char *url = config_peer_url(a->config, m->target, e);
 
@@ -250,13 +269,15 @@ static int fill(const struct agent *a, struct move_args *args, const Davit__Migr
 	args->url = mem_strdup(url, e);
 	args->peer = mem_strdup(m->target, e);
 	args->policy = mem_strdup(m->clock_policy ? m->clock_policy : "continue", e);
-	args->journal = mem_printf(e, "%s/%s/journal", a->moves_dir, id);
-	if (!args->url || !args->peer || !args->policy || !args->journal)
+	args->container_id = mem_strdup(c->id, e);
+	args->id = mem_strdup(id, e);
+	if (!args->url || !args->peer || !args->policy || !args->id || !args->container_id)
 		return -1;
-	mover_question(a, args->url, id, &args->job);
+	mover_question(a, args->url, args->id, &args->job);
 	args->job.kind = (char *)(uintptr_t) "move";
 	args->job.has_timeout_ms = 0;
-	args->job.journal = args->journal;
+	args->job.moves_folder = a->moves_dir;
+	args->job.container_id = args->container_id;
 	args->job.source_url = a->config->advertise_url;
 	args->job.peer = args->peer;
 	args->job.clock_policy = args->policy;
@@ -286,17 +307,6 @@ static int check_request(const struct agent *a, const Davit__MigrateRequest *m, 
 	return 0;
 }
 
-static struct move_args *new_args(const struct agent *a, const char *id, bool with_folder, struct err *e)
-{
-	struct move_args *args = mem_new(1, sizeof(*args), e);
-	auto_free char *folder = mem_printf(e, "%s/%s", a->moves_dir, id);
-
-	if (args && folder && (!with_folder || file_mkdir_p(folder, 0700, e) == 0))
-		return args;
-	free(args);
-	return NULL;
-}
-
 Davit__Operation *mover_job_start(struct agent *a, const char *container, const Davit__MigrateRequest *m, struct err *e)
 {
 	auto_pb(Davit__Container) *known = db_container_get(a->db, container, NULL, e);
@@ -306,10 +316,10 @@ Davit__Operation *mover_job_start(struct agent *a, const char *container, const 
 
 	if (!known || check_request(a, m, e) < 0 || str_random_hex(id, 16, e) < 0)
 		return NULL;
-	args = new_args(a, id, !check, e);
+	args = mem_new(1, sizeof(*args), e);
 	if (!args)
 		return NULL;
-	if (fill(a, args, m, id, e) < 0) {
+	if (fill(a, args, m, known, id, e) < 0) {
 		free_args(args);
 		return NULL;
 	}
@@ -318,7 +328,7 @@ Davit__Operation *mover_job_start(struct agent *a, const char *container, const 
 
 int mover_job_recover(struct agent *a, const char *id, const char *container, struct err *e)
 {
-	struct move_args *args = new_args(a, id, false, e);
+	struct move_args *args = mem_new(1, sizeof(*args), e);
 	auto_pb(Davit__Operation) *op = NULL;
 
 	if (!args)
