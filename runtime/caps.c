@@ -112,15 +112,17 @@ static const char *first_of(uint64_t set)
 	return name ? name : "a capability";
 }
 
-static int check_sets(const struct caps *c, struct err *e)
+static int check_sets(struct caps *c, struct err *e)
 {
 	uint64_t wrong = c->effective & ~c->permitted;
 	if (wrong)
 		return err_field(e, "process.capabilities.effective", "process.capabilities.effective: %s is not permitted", first_of(wrong));
+	/* The kernel would refuse these. `runc spec` writes them nevertheless, so that they are in many a config.json. */
 	wrong = c->ambient & ~(c->permitted & c->inheritable);
 	if (wrong)
-		return err_field(e, "process.capabilities.ambient", "process.capabilities.ambient: %s is not both permitted and inheritable",
-				 first_of(wrong));
+		log_info("process.capabilities.ambient: %s and perhaps others are not both permitted and inheritable and are left out",
+			 first_of(wrong));
+	c->ambient &= ~wrong;
 	return 0;
 }
 

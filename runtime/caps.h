@@ -8,8 +8,8 @@ struct caps {
 	uint64_t bounding, effective, inheritable, permitted, ambient;
 };
 
-/* Names to sets. A name unknown to libcap is an error with its field; one unknown to this kernel is dropped with a warning, as the spec demands.
- * ERR_INVALID: ambient not in inheritable and permitted, effective not in permitted. c NULL: all sets empty. */
+/* Names to sets. A name unknown to us is an error with its field; one unknown to this kernel is dropped with a warning, as the spec demands. What is
+ * ambient but not both inheritable and permitted is dropped. ERR_INVALID: effective not in permitted. c NULL: all sets empty. */
 int caps_parse(const Davit__OciCapabilities *c, struct caps *out, struct err *e);
 /* "CAP_NET_ADMIN" to its number, or -1. */
 int caps_number(const char *name);

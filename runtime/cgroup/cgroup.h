@@ -28,8 +28,8 @@ int cgroup_save(const struct cgroup *c, Davit__RuntimeState *s, struct err *e);
 
 /* On a host with v2 alone: a borrowed fd of the folder for clone3's CLONE_INTO_CGROUP, which spares cgroup_attach. Else -1. */
 int cgroup_clone_fd(const struct cgroup *c);
-/* Gives the folder and the files of /sys/kernel/cgroup/delegate to the host's uid of process.user.uid where the OCI spec's "Cgroup ownership" allows it: v2, a user
- * namespace, a new cgroup namespace, and a cgroup mount that is not read-only. Else does nothing. */
+/* Gives the folder and the files of /sys/kernel/cgroup/delegate to the host's uid of process.user.uid where the OCI spec's "Cgroup ownership" allows
+ * it: v2, a user namespace, a new cgroup namespace, and a cgroup mount that is not read-only. Else does nothing. */
 int cgroup_delegate(const struct cgroup *c, const Davit__OciSpec *spec, struct err *e);
 /* Puts a process (0: the caller) into all hierarchies. */
 int cgroup_attach(const struct cgroup *c, pid_t pid, struct err *e);

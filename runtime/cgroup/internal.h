@@ -93,7 +93,7 @@ struct plan_now {
 
 /* field: below linux.resources. */
 void plan_add(struct plan *p, enum step_kind kind, enum controller c, const char *field, const char *file, const char *value_format, ...)
-	__attribute__((format(printf, 6, 7)));
+    __attribute__((format(printf, 6, 7)));
 /* ERR_UNSUPPORTED with the field. */
 void plan_refuse(struct plan *p, const char *field, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Names and numbers that no kernel need be asked about (ERR_INVALID, ERR_RANGE with the field). */
@@ -118,10 +118,10 @@ uint64_t io_weight_of_blkio(uint64_t weight);
 enum { DEVICE_MKNOD = 1, DEVICE_READ = 2, DEVICE_WRITE = 4, DEVICE_ALL = 7 }; /* as BPF_DEVCG_ACC_* */
 struct device_rule {
 	bool allow;
-	char type;	       /* 'b' or 'c' */
-	int64_t major, minor;  /* -1: any */
-	unsigned access;       /* DEVICE_* bits */
-	int index;	       /* of linux.resources.devices, -1: a default one */
+	char type;	      /* 'b' or 'c' */
+	int64_t major, minor; /* -1: any */
+	unsigned access;      /* DEVICE_* bits */
+	int index;	      /* of linux.resources.devices, -1: a default one */
 };
 struct device_rules {
 	bool allow; /* what holds where no rule matches */

@@ -28,10 +28,8 @@ int init_process_prepare(struct init_process *p, const char *id, const Davit__Oc
 		err_set(e, ERR_UNSUPPORTED, 0, "/proc of the host is not mounted");
 		return err_remedy(e, "mount -t proc proc /proc");
 	}
-	if (caps_parse(spec->capabilities, &p->caps, e) < 0) {
-		err_prefix_field(e, "process.capabilities");
+	if (caps_parse(spec->capabilities, &p->caps, e) < 0)
 		return -1;
-	}
 	p->argv = mem_new(spec->n_args + 1, sizeof(*p->argv), e);
 	if (!p->argv)
 		return -1;

@@ -13,7 +13,7 @@ chmod 755 "$root"
 chmod 1777 "$root/tmp"
 busybox=$(command -v busybox)
 cp "$busybox" "$root/bin/busybox"
-"$busybox" --list | while read -r applet; do ln -sf busybox "$root/bin/$applet"; done
+"$busybox" --list | grep -vx busybox | while read -r applet; do ln -sf busybox "$root/bin/$applet"; done
 printf 'root:x:0:0:root:/root:/bin/sh\nredis:x:999:999:redis:/data:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n' >"$root/etc/passwd"
 printf 'root:x:0:\nredis:x:999:\nnogroup:x:65534:\n' >"$root/etc/group"
 chown 999:999 "$root/data"
