@@ -170,7 +170,7 @@ static int run_started(struct create *c, struct run *run, struct init_child *chi
 	if (run->console >= 0 && (run->master = console_receive(run->console, e)) < 0)
 		return -1;
 	/* Others may look at the container, and change it, while it runs. */
-	fd_closep(&c->dir.lock);
+	state_dir_unlock(&c->dir);
 	return console_proxy(run->master, child->pid, child->pidfd, e);
 }
 

@@ -112,7 +112,7 @@ static int run_exec(struct target *t, const struct exec_options *o, struct init_
 		return 0;
 	if (run.console >= 0 && (run.master = console_receive(run.console, e)) < 0)
 		return -1;
-	fd_closep(&t->dir.lock);
+	state_dir_unlock(&t->dir);
 	return console_proxy(run.master, child.pid, child.pidfd, e);
 }
 

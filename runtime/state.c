@@ -5,6 +5,7 @@
 #include "runtime/state.h"
 #include <errno.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include "base/fd.h"
 #include "base/file.h"
@@ -23,6 +24,14 @@
 void state_dir_close(struct state_dir *d)
 {
 	fd_closep(&d->fd);
+	state_dir_unlock(d);
+}
+
+/* Unlocked by name, since a process that was forked meanwhile may hold a copy of the descriptor, and with it the lock. */
+void state_dir_unlock(struct state_dir *d)
+{
+	if (d->lock >= 0)
+		flock(d->lock, LOCK_UN);
 	fd_closep(&d->lock);
 }
 

@@ -14,6 +14,8 @@ struct state_dir {
 	char id[256];
 };
 void state_dir_close(struct state_dir *d);
+/* Lets others change the container while the folder stays open. */
+void state_dir_unlock(struct state_dir *d);
 #define auto_state_dir __attribute__((cleanup(state_dir_close)))
 
 /* OCI ids: 1..255 of [A-Za-z0-9_+.-], not "." or "..". */

@@ -16,7 +16,7 @@ static const struct cli_option spec_options[] = {
 
 static const char head[] =
     "{\n"
-    "  \"ociVersion\": \"1.2.0\",\n"
+    "  \"ociVersion\": \"1.0.2\",\n"
     "  \"process\": {\n"
     "    \"terminal\": true,\n"
     "    \"user\": { \"uid\": 0, \"gid\": 0 },\n"

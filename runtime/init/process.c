@@ -1,7 +1,6 @@
 /* The last stage: a process that is where it belongs becomes the program it is to be. Shared by create and exec. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <linux/keyctl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -106,13 +105,18 @@ static bool filter_is_early(const struct init_process *p)
 	return p->filter && (!p->spec->no_new_privileges || p->filter->notifies);
 }
 
-/* Everything but 0-2 and what the caller wants kept closes at exec: no descriptor of the host goes into the container. */
+/* Nothing of the host stays open in a process that may wait long to be started, and nothing goes into the container but 0-2 and what the caller wants kept. */
 static int close_others(const struct init_process *p, struct err *e)
 {
-	if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+	int first = 3 + (int)p->preserve_fds, low = p->sync, high = MAX(p->fifo, p->sync);
+
+	if (p->fifo >= 0 && p->fifo < low)
+		low = p->fifo;
+	if ((low > first && close_range((unsigned)first, (unsigned)low - 1, 0) < 0) ||
+	    (high > low + 1 && close_range((unsigned)low + 1, (unsigned)high - 1, 0) < 0) || close_range((unsigned)high + 1, ~0U, 0) < 0)
 		return err_sys(e, errno, "close_range");
-	for (unsigned i = 0; i < p->preserve_fds; i++)
-		if (fd_set_cloexec((int)(3 + i), false, e) < 0)
+	for (int fd = 3; fd < first; fd++)
+		if (fd_set_cloexec(fd, false, e) < 0)
 			return -1;
 	return 0;
 }
