@@ -162,11 +162,6 @@ int cgroup_save(const struct cgroup *c, Davit__RuntimeState *s, struct err *e)
 	return 0;
 }
 
-int cgroup_clone_fd(const struct cgroup *c)
-{
-	return c->n == 1 && c->h[0].unified ? c->h[0].fd : -1;
-}
-
 int cgroup_set(const struct cgroup *c, const Davit__OciResources *r, struct err *e)
 {
 	if (plan_check(r, e) < 0)

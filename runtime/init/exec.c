@@ -31,7 +31,7 @@ void init_exec(struct init_process *p, const struct cgroup *cgroup, int pidfd, i
 
 	/* From here on no process of the container may look into this one: its descriptors are the host's (CVE-2024-21626). */
 	prctl(PR_SET_DUMPABLE, 0);
-	if (cgroup_attach(cgroup, 0, &e) < 0)
+	if (init_join_cgroup(p, cgroup, &e) < 0)
 		init_fail(p, &e);
 	if (flags && setns(pidfd, flags) < 0) {
 		err_sys(&e, errno, "enter the container's namespaces");

@@ -24,7 +24,7 @@ static int stage_host_id(struct init_plan *plan, int *host_root, struct err *e)
 	if (init_begin(p, e) < 0)
 		return -1;
 	/* With something joined, the intermediate did it. */
-	if (ns_set_flags(&plan->ns, NS_JOIN) == 0 && cgroup_attach(plan->cgroup, 0, e) < 0)
+	if (ns_set_flags(&plan->ns, NS_JOIN) == 0 && init_join_cgroup(p, plan->cgroup, e) < 0)
 		return -1;
 	if (plan->ns.how[NS_CGROUP] == NS_NEW && unshare(CLONE_NEWCGROUP) < 0)
 		return err_sys(e, errno, "make the cgroup namespace");

@@ -32,6 +32,7 @@ struct init_process {
 	int console;	       /* socket that takes the master of a pty, or -1: no terminal */
 	unsigned preserve_fds; /* 3.. that stay open */
 	bool new_keyring;
+	bool in_cgroup; /* made in the v2 cgroup by clone3 */
 	int proc;  /* O_PATH fd of the host's /proc */
 	int sync;  /* the process's end */
 	int fifo;  /* where it waits to be started, or -1 */
@@ -63,6 +64,8 @@ void init_process_free(struct init_process *p);
 int init_spawn(struct init_plan *plan, struct init_child *out, struct err *e);
 /* Parent: starts a process inside the namespaces of pid, which pidfd names. On its way to SYNC_READY. */
 int init_spawn_exec(struct init_process *p, const struct cgroup *cgroup, pid_t pid, int pidfd, struct init_child *out, struct err *e);
+/* Child: into its cgroup, as far as it is not there yet. */
+int init_join_cgroup(const struct init_process *p, const struct cgroup *cgroup, struct err *e);
 /* Kills the child and reaps it. */
 void init_child_kill(struct init_child *c);
 void init_child_close(struct init_child *c);

@@ -49,7 +49,7 @@ void init_intermediate(struct init_plan *plan)
 	/* Processes of a joined PID namespace may not look into this one: it holds descriptors of the host. */
 	prctl(PR_SET_DUMPABLE, 0);
 	/* Its cgroup is the host's business, so it comes before any namespace is entered; init inherits it. */
-	if (cgroup_attach(plan->cgroup, 0, &e) < 0 || join_all(&plan->ns, &e) < 0)
+	if (init_join_cgroup(&plan->process, plan->cgroup, &e) < 0 || join_all(&plan->ns, &e) < 0)
 		init_fail(&plan->process, &e);
 	pid_t pid = sys_clone((uint64_t)flags | CLONE_PARENT, &pidfd);
 	if (pid == 0)

@@ -120,12 +120,31 @@ static int adopt(pid_t intermediate, struct init_child *out, struct err *e)
 	return out->pidfd < 0 ? -1 : 0;
 }
 
+/* Where the kernel can (v2), the child is in its cgroup from the start. */
+static pid_t clone_in_cgroup(struct init_process *p, const struct cgroup *cgroup, uint64_t flags, int *pidfd)
+{
+	int fd = cgroup_clone_fd(cgroup);
+
+	p->in_cgroup = fd >= 0;
+	pid_t pid = sys_clone_into(flags, pidfd, fd);
+	if (pid >= 0 || fd < 0)
+		return pid;
+	/* Not into a cgroup that gives its controllers away, for one: cgroup_attach finds a way there too. */
+	p->in_cgroup = false;
+	return sys_clone(flags, pidfd);
+}
+
+int init_join_cgroup(const struct init_process *p, const struct cgroup *cgroup, struct err *e)
+{
+	return p->in_cgroup ? cgroup_attach_cloned(cgroup, e) : cgroup_attach(cgroup, 0, e);
+}
+
 static int spawn_init(struct init_plan *plan, struct init_child *out, struct err *e)
 {
 	bool joins = ns_set_flags(&plan->ns, NS_JOIN) != 0;
 	/* The cgroup and time namespaces are init's own work: see namespace.h. */
 	int flags = joins ? 0 : ns_set_flags(&plan->ns, NS_NEW) & ~(ns_types[NS_CGROUP].flag | ns_types[NS_TIME].flag);
-	pid_t pid = sys_clone((uint64_t)flags, &out->pidfd);
+	pid_t pid = clone_in_cgroup(&plan->process, plan->cgroup, (uint64_t)flags, &out->pidfd);
 
 	if (pid < 0)
 		return err_sys(e, errno, "make the container's namespaces");
@@ -158,7 +177,7 @@ int init_spawn_exec(struct init_process *p, const struct cgroup *cgroup, pid_t p
 
 	if (flags < 0 || make_sync(p, out, e) < 0)
 		return -1;
-	pid_t intermediate = sys_clone(0, &out->pidfd);
+	pid_t intermediate = clone_in_cgroup(p, cgroup, 0, &out->pidfd);
 	if (intermediate < 0)
 		return err_sys(e, errno, "fork");
 	if (intermediate == 0) {
