@@ -54,7 +54,7 @@ BIN := $(BUILD)/bin
 LIBEXEC := $(BUILD)/libexec
 PROGS := $(BIN)/davit-runtime $(BIN)/davit-monitor $(BIN)/davitd $(BIN)/davit $(LIBEXEC)/davit-mover
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
-UNIT := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
+UNIT := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(BUILD)/tests/corectl
 
 ifeq ($(VERBOSE),)
 .SILENT:
@@ -139,6 +139,10 @@ $(BIN)/davit: $(call obj,davit) $(L_proto) $(L_base)
 # A unit test may link any library; davitd's own objects come as libagent.a without main (agent/main.c stays unreferenced).
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(LIB)/libagent.a $(L_migrate) $(L_runtime) $(L_proto) $(L_base)
 	$(LINK) $< $(LIB)/libagent.a $(L_migrate) $(L_runtime) $(L_proto) $(L_base) -lcmocka $(call libs,$(PKGS_ALL)) -lpthread
+
+# Stands in for davitd before the runtime core.
+$(BUILD)/tests/corectl: $(BUILD)/obj/tests/lib/corectl.o $(L_proto) $(L_base)
+	$(LINK) $^ $(call libs,$(PKGS)) -lpthread
 
 # Small programs that tests put into containers: static, so that an image needs nothing else.
 TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
