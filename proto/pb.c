@@ -144,14 +144,16 @@ int pb_set_str(char **field, const char *value, struct err *e)
 	return 0;
 }
 
-/* Makes room for one more pointer. Repeated fields have no capacity: it is the next power of two of n, from 4 on. */
+/* Makes room for one more pointer. A repeated field has no capacity, and one that was unpacked or parsed is just as long as it is: so it is asked of
+ * the allocator each time, for the next power of two, which costs nothing while the array has that size already. */
 static int grow_array(size_t n, void *array, struct err *e)
 {
-	if (n != 0 && (n < 4 || (n & (n - 1)) != 0))
-		return 0;
 	void *old, *grown;
+	size_t room = 4;
+	while (room <= n)
+		room *= 2;
 	memcpy(&old, array, sizeof(old));
-	grown = reallocarray(old, n ? 2 * n : 4, sizeof(void *));
+	grown = reallocarray(old, room, sizeof(void *));
 	if (!grown)
 		return err_set(e, ERR_RESOURCE, ENOMEM, "grow a field to %zu items", n + 1);
 	memcpy(array, &grown, sizeof(grown));
