@@ -26,7 +26,8 @@ struct create_options {
 	unsigned preserve_fds;	  /* LISTEN_FDS style: 3.. kept */
 	bool no_pivot;		  /* accepted by runc; refused here: pivot_root is not optional */
 	bool no_new_keyring;
-	int stdio[3]; /* what the process gets without a terminal; usually 0, 1, 2 */
+	bool protect_self; /* runtime/self.h: the program may start again; set by its main() only */
+	int stdio[3];	   /* what the process gets without a terminal; usually 0, 1, 2 */
 };
 
 /* A spec as the runtime takes it: parsed with unknown members kept, every field checked. Owned; *text (may be NULL) gets the file's bytes. */
@@ -49,7 +50,7 @@ int container_pids(const struct runtime *rt, const char *id, pid_t **pids, size_
 struct exec_options {
 	const Davit__OciProcess *process; /* checked */
 	const char *console_socket, *pid_file;
-	bool detach;
+	bool detach, protect_self;
 	unsigned preserve_fds;
 	int stdio[3];
 };

@@ -14,6 +14,7 @@
 #include "proto/json.h"
 #include "runtime/namespace.h"
 #include "runtime/net/net.h"
+#include "runtime/self.h"
 #include "runtime/timens.h"
 #include "runtime/validate.h"
 
@@ -123,6 +124,8 @@ static int make(struct create *c, const char *id, struct err *e)
 		return -1;
 	if (cgroup_create(l ? l->cgroups_path : NULL, id, l ? l->resources : NULL, &c->cgroup, e) < 0)
 		return -1;
+	if (cgroup_delegate(c->cgroup, c->spec, e) < 0)
+		return -1;
 	return cgroup_save(c->cgroup, c->state, e) < 0 ? -1 : state_save(&c->dir, c->state, e);
 }
 
@@ -133,7 +136,8 @@ int create_begin(const struct runtime *rt, const char *id, const struct create_o
 		err_set(e, ERR_UNSUPPORTED, 0, "--systemd-cgroup: cgroups are made by davit-runtime itself, not by systemd");
 		return err_remedy(e, "use the cgroupfs driver: podman --cgroup-manager=cgroupfs, containerd SystemdCgroup = false");
 	}
-	if (state_check_id(id, e) < 0 || load(c, e) < 0 || new_state(c, id, e) < 0 || state_dir_create(rt->root, id, &c->dir, e) < 0)
+	if (state_check_id(id, e) < 0 || load(c, e) < 0 || (o->protect_self && self_protect(c->spec, e) < 0) || new_state(c, id, e) < 0 ||
+	    state_dir_create(rt->root, id, &c->dir, e) < 0)
 		return -1;
 	if (make(c, id, e) == 0)
 		return 0;

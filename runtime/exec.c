@@ -14,6 +14,7 @@
 #include "runtime/lsm.h"
 #include "runtime/run.h"
 #include "runtime/seccomp_listener.h"
+#include "runtime/self.h"
 #include "runtime/state.h"
 
 struct target {
@@ -121,7 +122,7 @@ int container_exec(const struct runtime *rt, const char *id, const struct exec_o
 	struct target t __attribute__((cleanup(target_close))) = { .dir = { .fd = -1, .lock = -1 }, .pidfd = -1 };
 	struct init_process p __attribute__((cleanup(init_process_free))) = { .proc = -1, .console = -1, .sync = -1, .fifo = -1 };
 
-	if (open_target(rt, id, &t, e) < 0)
+	if (open_target(rt, id, &t, e) < 0 || (o->protect_self && self_protect(t.spec, e) < 0))
 		return -1;
 	if (init_process_prepare(&p, id, o->process, e) < 0)
 		return -1;

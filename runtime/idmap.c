@@ -23,6 +23,14 @@ bool idmap_to_host(Davit__OciIdMapping *const *maps, size_t n, uint32_t id, uint
 	return false;
 }
 
+bool idmap_from_host(Davit__OciIdMapping *const *maps, size_t n, uint32_t host_id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (host_id >= maps[i]->host_id && host_id - maps[i]->host_id < maps[i]->size)
+			return true;
+	return false;
+}
+
 /* The kernel takes a map in one write(2). */
 static int write_map(pid_t pid, const char *file, Davit__OciIdMapping *const *maps, size_t n, struct err *e)
 {

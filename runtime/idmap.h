@@ -8,6 +8,8 @@
 
 /* The host's id for one of the container, or false where nothing is mapped. */
 bool idmap_to_host(Davit__OciIdMapping *const *maps, size_t n, uint32_t id, uint32_t *out);
+/* Whether an id of the host is some id of the container. */
+bool idmap_from_host(Davit__OciIdMapping *const *maps, size_t n, uint32_t host_id);
 /* Writes uid_map and gid_map of a process that has just got a new user namespace. A caller without privilege may map only its own ids, and gives up
  * setgroups(2) for it. */
 int idmap_write(pid_t pid, const Davit__OciLinux *l, struct err *e);

@@ -17,6 +17,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "runtime/idmap.h"
+#include "runtime/namespace.h"
 
 #define MARK "DAVIT_SEALED"
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -36,7 +38,7 @@ static bool is_sealed(int exe)
 static int overlay_of(const char *folder)
 {
 	auto_close int fs = fsopen("overlay", FSOPEN_CLOEXEC);
-	auto_free char *lower = mem_printf(NULL, "%s:/proc/self", folder);
+	auto_free char *lower = mem_printf(NULL, "%s:/dev", folder);
 
 	if (fs < 0 || !lower || strpbrk(folder, ":,\\") || fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir", lower, 0) < 0 ||
 	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
@@ -108,12 +110,25 @@ static int start_again(int fd, struct err *e)
 	return err_sys(e, errno, "start the sealed copy of the runtime");
 }
 
-int self_seal(struct err *e)
+/* Whether root of the container's user namespace could be given the right to write. */
+static bool can_be_written(int exe, const Davit__OciSpec *spec)
+{
+	const Davit__OciLinux *l = spec->linux;
+	struct stat st;
+
+	if (ns_how_of_spec(spec, NS_USER) != NS_NEW || fstat(exe, &st) < 0 || (st.st_mode & S_IWOTH))
+		return true;
+	return idmap_from_host(l->uid_mappings, l->n_uid_mappings, st.st_uid) || idmap_from_host(l->gid_mappings, l->n_gid_mappings, st.st_gid);
+}
+
+int self_protect(const Davit__OciSpec *spec, struct err *e)
 {
 	auto_close int exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 
 	if (exe < 0)
 		return err_sys(e, errno, "open /proc/self/exe");
+	if (!can_be_written(exe, spec))
+		return 0;
 	if (is_sealed(exe)) {
 		unsetenv(MARK);
 		return 0;

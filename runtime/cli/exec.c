@@ -7,7 +7,6 @@
 #include "proto/json.h"
 #include "proto/pb.h"
 #include "runtime/cli/cli.h"
-#include "runtime/self.h"
 #include "runtime/state.h"
 #include "runtime/validate.h"
 
@@ -217,7 +216,7 @@ static int run(struct cli *c, int argc, char **argv, struct err *e)
 	auto_pb(Davit__OciProcess) *p = NULL;
 	int status;
 
-	if (cli_check_preserved(x.o.preserve_fds, e) < 0 || self_seal(e) < 0)
+	if (cli_check_preserved(x.o.preserve_fds, e) < 0)
 		return -1;
 	p = x.process ? read_process(x.process, e) : derive_process(c, argv[0], argc - 1, argv + 1, e);
 	if (!p)
@@ -227,6 +226,7 @@ static int run(struct cli *c, int argc, char **argv, struct err *e)
 	if (validate_process(p, e) < 0)
 		return -1;
 	x.o.process = p;
+	x.o.protect_self = true;
 	for (int i = 0; i < 3; i++)
 		x.o.stdio[i] = i;
 	status = container_exec(&c->rt, argv[0], &x.o, e);

@@ -152,6 +152,7 @@ int cli_create_finish(struct cli *c, struct cli_create *o, struct err *e)
 	if (!realpath(o->bundle ? o->bundle : ".", path))
 		return err_sys(e, errno, "bundle %s", o->bundle ? o->bundle : ".");
 	o->o.bundle = path;
+	o->o.protect_self = true;
 	for (int i = 0; i < 3; i++)
 		o->o.stdio[i] = i;
 	return add_listen_fds(c, o, e) < 0 ? -1 : cli_check_preserved(o->o.preserve_fds, e);
