@@ -131,6 +131,12 @@ int json_scan(const char *text, size_t n, const struct json_limits *lim, struct 
 	struct scan s = { .text = text, .n = n, .lim = lim, .out = out, .e = e };
 	if (n > lim->bytes || n > UINT32_MAX)
 		return err_set(e, ERR_LIMIT, 0, "JSON text of %zu bytes, at most %zu are allowed", n, lim->bytes);
+	const char *nul = n ? memchr(text, '\0', n) : NULL;
+	if (nul) { /* jansson passes over one that follows a number */
+		size_t line, column;
+		json_position(text, (size_t)(nul - text), &line, &column);
+		return err_set(e, ERR_INVALID, 0, "line %zu, column %zu: a NUL byte", line, column);
+	}
 	for (size_t at = 0; at < n;)
 		if ((at = step(&s, at)) == 0)
 			return -1;

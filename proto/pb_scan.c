@@ -3,6 +3,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define FIELD_MAX 536870911 /* 2^29 - 1 */
+
 enum wire { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
 
 struct scan {
@@ -58,11 +60,11 @@ static int scan_message(struct scan *s, const ProtobufCMessageDescriptor *d, con
 	s->memory += d->sizeof_message;
 	while (p < end) {
 		uint64_t tag, n;
-		if (!take_varint(&p, end, &tag) || !take_value(&p, end, tag, &n))
+		if (!take_varint(&p, end, &tag) || tag >> 3 == 0 || tag >> 3 > FIELD_MAX || !take_value(&p, end, tag, &n))
 			return err_set(s->e, ERR_CORRUPT, 0, "%s: not a message of type %s", s->what, d->name);
 		/* 32: a pointer or number in an array, a string's end, or what is noted of an unknown field. A packed array's numbers
 		 * may each be one byte here and eight in memory. */
-		const ProtobufCFieldDescriptor *f = protobuf_c_message_descriptor_get_field(d, tag >> 3 > UINT32_MAX ? 0 : (unsigned)(tag >> 3));
+		const ProtobufCFieldDescriptor *f = protobuf_c_message_descriptor_get_field(d, (unsigned)(tag >> 3));
 		bool string = !f || f->type == PROTOBUF_C_TYPE_STRING || f->type == PROTOBUF_C_TYPE_BYTES;
 		s->memory += 32 + (string ? n : 8 * n);
 		if (f && f->type == PROTOBUF_C_TYPE_MESSAGE && (tag & 7) == WIRE_BYTES) {

@@ -224,6 +224,15 @@ static void broken_text_is_refused_with_its_place(void **state)
 		refused(&davit__oci_spec__descriptor, texts[i], JSON_KEEP, "", "line 1, column ");
 }
 
+static void nul_bytes_are_refused(void **state)
+{
+	(void)state;
+	struct err e = { 0 };
+	assert_null(json_parse(&davit__oci_spec__descriptor, "{\"a\":6\0}", 8, JSON_KEEP, NULL, &e));
+	assert_int_equal(e.code, ERR_INVALID);
+	assert_string_equal(e.msg, "line 1, column 7: a NUL byte");
+}
+
 static void limits_hold(void **state)
 {
 	(void)state;
@@ -321,6 +330,7 @@ int main(void)
 		cmocka_unit_test(missing_required_fields_are_named),
 		cmocka_unit_test(only_one_alternative_may_be_given),
 		cmocka_unit_test(broken_text_is_refused_with_its_place),
+		cmocka_unit_test(nul_bytes_are_refused),
 		cmocka_unit_test(limits_hold),
 		cmocka_unit_test(pretty_text_is_indented),
 		cmocka_unit_test(text_that_is_no_utf8_is_replaced_in_print),
