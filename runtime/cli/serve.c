@@ -13,7 +13,7 @@
 
 enum { STATE_DIR = 256, RUN_DIR, BIN_DIR, CGROUP_PARENT, POLICY, CONFIG, CRIU, IDS_START, IDS_COUNT, LOG_GROUP, SOCKET_FD, LEVEL, FORMAT };
 
-static struct core core = { .socket = -1, .log_gid = (gid_t)-1, .ids_start = 1000000, .ids_count = 1000 };
+static struct core core = { .socket = -1, .lock = -1, .log_gid = (gid_t)-1, .ids_start = 1000000, .ids_count = 1000 };
 static enum log_level level = LOG_LEVEL_INFO;
 static enum log_format format = LOG_FORMAT_TEXT;
 
@@ -93,6 +93,7 @@ static void warm_up(void)
 	if (fork() != 0)
 		_exit(0);
 	close(core.socket);
+	close(core.lock);
 	Davit__HostFacts *f = facts_criu(&core, &e);
 	if (!f)
 		log_err(LOG_LEVEL_WARN, "criu", &e);

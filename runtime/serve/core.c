@@ -14,6 +14,7 @@
 #include "runtime/serve/serve.h"
 
 #define CONFIG_MAX (1 << 20)
+#define CORE_WAIT_MS 10000 /* for one that is ending */
 
 void core_free(struct core *c)
 {
@@ -24,6 +25,7 @@ void core_free(struct core *c)
 		mem_freep(strings[i]);
 	pb_freep(&c->policy);
 	pb_freep(&c->config);
+	fd_closep(&c->lock);
 }
 
 /* A file of the administrator: nobody else may write it, or the policy would be anyone's. A missing one is empty. */
@@ -127,7 +129,12 @@ int core_open(struct core *c, struct err *e)
 		return -1;
 	if (!(c->config = read_config(c->config_file, &davit__agent_config__descriptor, JSON_KEEP, e)))
 		return -1;
-	return set_paths(c, e) < 0 || make_folders(c, e) < 0 ? -1 : mount_tmp(c, e);
+	if (set_paths(c, e) < 0 || make_folders(c, e) < 0)
+		return -1;
+	c->lock = record_lock(c, ".core", CORE_WAIT_MS, e);
+	if (c->lock < 0)
+		return e->code == ERR_BUSY ? err_set(e, ERR_BUSY, 0, "another core serves %s", c->run_dir) : -1;
+	return mount_tmp(c, e);
 }
 
 /* A request that goes on without us may need it: then it stays for the next core. */

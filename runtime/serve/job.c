@@ -21,6 +21,7 @@ static void keep_only(struct loop *l, const struct channel *c)
 {
 	sigset_t none;
 	close(l->epoll);
+	close(l->core->lock); /* the next core need not wait for us */
 	fd_closep(&l->signals.fd);
 	fd_closep(&l->inotify.fd);
 	for (struct channel *x = l->channels; x; x = x->next)

@@ -10,8 +10,8 @@
 #include "base/log.h"
 #include "runtime/serve/loop.h"
 
-/* At the end jobs get this long; they go on without us after it, under their locks. */
-#define END_WAIT_NS (30 * NSEC_PER_SEC)
+/* At the end jobs get this long, so that the short ones leave nothing to the next core; the others go on without us, under their locks. */
+#define END_WAIT_NS (2 * NSEC_PER_SEC)
 
 int loop_add(struct loop *l, struct source *s, struct err *e)
 {
@@ -64,7 +64,7 @@ static int finish(struct loop *l, struct err *e)
 	while (l->channels)
 		channel_close(l, l->channels);
 	while (l->jobs && clock_now_ns(CLOCK_MONOTONIC) < until)
-		if (turn(l, 1000, e) < 0)
+		if (turn(l, 100, e) < 0)
 			return -1;
 	if (l->jobs)
 		log_warn("%zu requests go on without the core", l->njobs);

@@ -36,6 +36,7 @@ struct core {
 	uint32_t ids_start, ids_count;				    /* ranges of 65536 */
 	gid_t log_gid;						    /* who may read logs, or (gid_t)-1 */
 	int socket;
+	int lock; /* RUN/locks/.core: one core at a time */
 
 	Davit__HostPolicy *policy;
 	Davit__AgentConfig *config;
