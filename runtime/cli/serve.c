@@ -70,8 +70,12 @@ static int take_number(int val, const char *value, struct err *e)
 
 static int take_option(struct cli *c, int val, const char *value, struct err *e)
 {
-	char **const texts[] = { [STATE_DIR - 256] = &core.state_dir, [RUN_DIR - 256] = &core.run_dir,		[BIN_DIR - 256] = &core.bin_dir,
-				 [CGROUP_PARENT - 256] = &core.cgroup_parent, [POLICY - 256] = &core.policy_file, [CONFIG - 256] = &core.config_file,
+	char **const texts[] = { [STATE_DIR - 256] = &core.state_dir,
+				 [RUN_DIR - 256] = &core.run_dir,
+				 [BIN_DIR - 256] = &core.bin_dir,
+				 [CGROUP_PARENT - 256] = &core.cgroup_parent,
+				 [POLICY - 256] = &core.policy_file,
+				 [CONFIG - 256] = &core.config_file,
 				 [CRIU - 256] = &core.criu };
 	(void)c;
 	if (val == LEVEL)

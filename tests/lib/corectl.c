@@ -1,12 +1,10 @@
 /* Stands in for davitd before the runtime core, for tests: keeps a core running, and sends it requests written as JSON.
  *
  *   corectl serve SOCKET PROGRAM ARGS…      starts `PROGRAM ARGS… --socket-fd 3` and gives every client that connects to SOCKET a channel of its own
- *   corectl ask SOCKET REQUEST [I<FILE | I>FILE]…   sends a request (JSON, id 1) and prints each reply on a line; stream I is written to or read from FILE
- *   corectl run SOCKET REQUEST [TEXT]       exec or attach: writes TEXT to the process, prints its output, ends with its status
- *   corectl move SOCKET DUMP SOCKET PREPARE joins the streams of both; prints both last replies
- *   corectl raw SOCKET HEX                  sends these bytes and prints the reply
- *   corectl watch SOCKET COUNT              subscribes and prints that many events
- * Ends with 1 if the last reply is an error. */
+ *   corectl ask SOCKET REQUEST [I<FILE | I>FILE]…   sends a request (JSON, id 1) and prints each reply on a line; stream I is written to or read from
+ * FILE corectl run SOCKET REQUEST [TEXT]       exec or attach: writes TEXT to the process, prints its output, ends with its status corectl move
+ * SOCKET DUMP SOCKET PREPARE joins the streams of both; prints both last replies corectl raw SOCKET HEX                  sends these bytes and prints
+ * the reply corectl watch SOCKET COUNT              subscribes and prints that many events Ends with 1 if the last reply is an error. */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>

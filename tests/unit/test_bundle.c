@@ -99,7 +99,8 @@ static void a_plain_spec_is_closed(void **state)
 
 static void capabilities_follow_add_and_drop(void **state)
 {
-	auto_pb(Davit__OciSpec) *o = config_of(state, "{\"name\":\"w\",\"image\":\"i\",\"process\":{\"args\":[\"a\"]},\"capAdd\":[\"CAP_NET_ADMIN\"],\"capDrop\":[\"CAP_CHOWN\"]}");
+	auto_pb(Davit__OciSpec) *o = config_of(
+	    state, "{\"name\":\"w\",\"image\":\"i\",\"process\":{\"args\":[\"a\"]},\"capAdd\":[\"CAP_NET_ADMIN\"],\"capDrop\":[\"CAP_CHOWN\"]}");
 	const Davit__OciCapabilities *c = o->process->capabilities;
 	assert_true(has(c->bounding, c->n_bounding, "CAP_NET_ADMIN"));
 	assert_true(has(c->effective, c->n_effective, "CAP_NET_ADMIN"));
@@ -110,8 +111,10 @@ static void capabilities_follow_add_and_drop(void **state)
 
 static void limits_become_resources(void **state)
 {
-	auto_pb(Davit__OciSpec) *o = config_of(state, "{\"name\":\"w\",\"image\":\"i\",\"process\":{\"args\":[\"a\"]},\"limits\":{\"memoryBytes\":67108864,\"cpuMillis\":1500,\"pids\":50,"
-						      "\"cpusetCpus\":\"0-1\",\"ioWeight\":100},\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"soft\":10,\"hard\":20}]}");
+	auto_pb(Davit__OciSpec) *o = config_of(
+	    state,
+	    "{\"name\":\"w\",\"image\":\"i\",\"process\":{\"args\":[\"a\"]},\"limits\":{\"memoryBytes\":67108864,\"cpuMillis\":1500,\"pids\":50,"
+	    "\"cpusetCpus\":\"0-1\",\"ioWeight\":100},\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"soft\":10,\"hard\":20}]}");
 	assert_int_equal(o->linux->resources->memory->limit, 67108864);
 	assert_int_equal(o->linux->resources->cpu->quota, 150000);
 	assert_int_equal(o->linux->resources->cpu->period, 100000);
@@ -123,7 +126,8 @@ static void limits_become_resources(void **state)
 
 static void a_user_comes_from_the_containers_own_passwd(void **state)
 {
-	auto_pb(Davit__OciSpec) *o = config_of(state, "{\"name\":\"w\",\"image\":\"i\",\"process\":{\"args\":[\"a\"],\"user\":\"redis\",\"additionalGids\":[77]}}");
+	auto_pb(Davit__OciSpec) *o =
+	    config_of(state, "{\"name\":\"w\",\"image\":\"i\",\"process\":{\"args\":[\"a\"],\"user\":\"redis\",\"additionalGids\":[77]}}");
 	assert_int_equal(o->process->user->uid, 999);
 	assert_int_equal(o->process->user->gid, 998);
 	assert_int_equal(o->process->user->n_additional_gids, 2);
@@ -134,15 +138,18 @@ static void a_user_comes_from_the_containers_own_passwd(void **state)
 
 static void environment_given_wins_over_the_default(void **state)
 {
-	auto_pb(Davit__OciSpec) *o = config_of(state, "{\"name\":\"w\",\"image\":\"i\",\"process\":{\"args\":[\"a\"],\"env\":[\"PATH=/x\",\"HOME=/y\"]}}");
+	auto_pb(Davit__OciSpec) *o =
+	    config_of(state, "{\"name\":\"w\",\"image\":\"i\",\"process\":{\"args\":[\"a\"],\"env\":[\"PATH=/x\",\"HOME=/y\"]}}");
 	assert_int_equal(o->process->n_env, 2);
 	assert_string_equal(o->process->env[0], "PATH=/x");
 }
 
 static void a_bind_mount_names_our_copy_and_never_the_hosts_path(void **state)
 {
-	auto_pb(Davit__OciSpec) *o = config_of(state, "{\"name\":\"w\",\"image\":\"i\",\"process\":{\"args\":[\"a\"]},\"mounts\":[{\"type\":\"bind\",\"source\":\"/srv/x\",\"target\":\"/x\","
-						      "\"readOnly\":true}]}");
+	auto_pb(Davit__OciSpec) *o = config_of(
+	    state,
+	    "{\"name\":\"w\",\"image\":\"i\",\"process\":{\"args\":[\"a\"]},\"mounts\":[{\"type\":\"bind\",\"source\":\"/srv/x\",\"target\":\"/x\","
+	    "\"readOnly\":true}]}");
 	assert_string_equal(mount_at(o, "/x")->source, "/nowhere/binds/0");
 	assert_true(has(mount_at(o, "/x")->options, mount_at(o, "/x")->n_options, "ro"));
 	assert_true(has(mount_at(o, "/x")->options, mount_at(o, "/x")->n_options, "nosuid"));
@@ -150,8 +157,8 @@ static void a_bind_mount_names_our_copy_and_never_the_hosts_path(void **state)
 
 static void host_namespaces_are_left_out(void **state)
 {
-	auto_pb(Davit__OciSpec) *o =
-		config_of(state, "{\"name\":\"w\",\"image\":\"i\",\"process\":{\"args\":[\"a\"]},\"networkMode\":\"host\",\"hostClocks\":true,\"hostUserNamespace\":true}");
+	auto_pb(Davit__OciSpec) *o = config_of(state, "{\"name\":\"w\",\"image\":\"i\",\"process\":{\"args\":[\"a\"]},\"networkMode\":\"host\","
+						      "\"hostClocks\":true,\"hostUserNamespace\":true}");
 	assert_false(has_namespace(o, "network"));
 	assert_false(has_namespace(o, "time"));
 	assert_false(has_namespace(o, "user"));
