@@ -5,9 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
+/* No object is larger than PTRDIFF_MAX: such a wish is an overflow somewhere. */
+static bool is_possible(size_t n, size_t size)
+{
+	size_t bytes;
+	return !__builtin_mul_overflow(n, size, &bytes) && bytes <= PTRDIFF_MAX;
+}
+
 void *mem_new(size_t n, size_t size, struct err *e)
 {
-	void *p = calloc(n ? n : 1, size ? size : 1); /* calloc(3) checks the product */
+	void *p = is_possible(n, size) ? calloc(n ? n : 1, size ? size : 1) : NULL;
 	if (!p)
 		err_set(e, ERR_RESOURCE, ENOMEM, "allocate %zu items of %zu bytes", n, size);
 	return p;
@@ -25,7 +32,7 @@ int mem_grow(void *p, size_t *cap, size_t need, size_t size, struct err *e)
 	}
 	void *old;
 	memcpy(&old, p, sizeof(old));
-	void *grown = reallocarray(old, want, size);
+	void *grown = is_possible(want, size) ? reallocarray(old, want, size) : NULL;
 	if (!grown)
 		return err_set(e, ERR_RESOURCE, ENOMEM, "grow to %zu items of %zu bytes", want, size);
 	memcpy(p, &grown, sizeof(grown));
