@@ -2,8 +2,6 @@
  *
  * Names are taken as bytes (hdrcharset=BINARY), so that a name in no known charset comes back the same. Unix sockets are left out: tar has no entry
  * for them, and CRIU makes anew those it restores. */
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/xattr.h>
@@ -12,6 +10,7 @@
 #include "base/path.h"
 #include "runtime/layer/import.h"
 #include "runtime/layer/layer.h"
+#include "runtime/layer/lazy_archive.h"
 #include "runtime/layer/tree.h"
 
 #define READ_SIZE (256 * 1024)
@@ -171,6 +170,8 @@ static int visit(void *arg, const struct tree_entry *t, struct err *e)
 
 static int open_archives(struct export *x, struct err *e)
 {
+	if (lazy_archive(e) < 0)
+		return -1;
 	x->tar = archive_write_new();
 	x->disk = archive_read_disk_new();
 	x->links = archive_entry_linkresolver_new();
@@ -231,7 +232,7 @@ int layer_import(const char *layer_dir, int fd, const struct layer_limits *lim, 
 	auto_close int upper = open_upper(layer_dir, e);
 	if (upper < 0)
 		return -1;
-	if (import_limits(upper, lim, &limits, e) == 0 && jail_run(upper, fd, import_layer, &limits, &counts, e) == 0 &&
+	if (import_limits(upper, lim, &limits, e) == 0 && lazy_archive(e) == 0 && jail_run(upper, fd, import_layer, &limits, &counts, e) == 0 &&
 	    (syncfs(upper) == 0 || err_sys(e, errno, "write the layer to disk") == 0)) {
 		*bytes = counts.bytes;
 		return 0;

@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "runtime/layer/import.h"
 #include "runtime/layer/layer.h"
+#include "runtime/layer/lazy_archive.h"
 
 #define RECORD "image.pb"
 #define RECORD_MAX 65536
@@ -74,7 +75,7 @@ static int fill(int dir, const char *name, int fd, const struct layer_limits *li
 	auto_close int rootfs = openat(dir, "rootfs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (rootfs < 0)
 		return err_sys(e, errno, "open the image's folder");
-	if (import_limits(rootfs, lim, &limits, e) < 0 || jail_run(rootfs, fd, import_image, &limits, &counts, e) < 0)
+	if (import_limits(rootfs, lim, &limits, e) < 0 || lazy_archive(e) < 0 || jail_run(rootfs, fd, import_image, &limits, &counts, e) < 0)
 		return -1;
 	auto_free char *digest = image_digest(rootfs, &info.bytes, &info.files, e);
 	if (!digest)

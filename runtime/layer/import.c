@@ -4,13 +4,12 @@
  * absolute names, "..", sockets. Everything else is as in the archive: owners by number, modes, times, hard links, sparse files, devices, ACLs,
  * attributes. */
 #include "runtime/layer/import.h"
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include "base/fd.h"
 #include "base/str.h"
+#include "runtime/layer/lazy_archive.h"
 #include "runtime/layer/tree.h"
 
 #define FREE_MARGIN (64ULL << 20)

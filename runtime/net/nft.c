@@ -9,7 +9,9 @@
 #include <errno.h>
 #include <nftables/libnftables.h>
 #include <string.h>
+#include "base/mem.h"
 #include "base/str.h"
+#include "runtime/lazy.h"
 
 struct family {
 	const char *name, *type, *loopback;
@@ -19,20 +21,40 @@ static const struct family families[] = {
 	{ "ip6", "ipv6_addr", "::1" },
 };
 
+/* libnftables, loaded with the first rule: most containers publish no port (runtime/lazy.h). */
+static struct {
+	__typeof__(nft_ctx_new) *new;
+	__typeof__(nft_ctx_free) *free;
+	__typeof__(nft_ctx_buffer_error) *buffer_error;
+	__typeof__(nft_ctx_buffer_output) *buffer_output;
+	__typeof__(nft_ctx_get_error_buffer) *error_buffer;
+	__typeof__(nft_run_cmd_from_buffer) *run;
+} nft_api;
+static const struct lazy_function functions[] = {
+	{ "nft_ctx_new", &nft_api.new },
+	{ "nft_ctx_free", &nft_api.free },
+	{ "nft_ctx_buffer_error", &nft_api.buffer_error },
+	{ "nft_ctx_buffer_output", &nft_api.buffer_output },
+	{ "nft_ctx_get_error_buffer", &nft_api.error_buffer },
+	{ "nft_run_cmd_from_buffer", &nft_api.run },
+};
+
 static int run(const struct buf *script, struct err *e)
 {
-	struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
+	if (lazy_load("libnftables.so.1", functions, ARRAY_LEN(functions), e) < 0)
+		return -1;
+	struct nft_ctx *nft = nft_api.new(NFT_CTX_DEFAULT);
 	if (!nft)
 		return err_set(e, ERR_RESOURCE, ENOMEM, "nftables");
-	nft_ctx_buffer_error(nft);
-	nft_ctx_buffer_output(nft);
-	int rc = nft_run_cmd_from_buffer(nft, script->data);
+	nft_api.buffer_error(nft);
+	nft_api.buffer_output(nft);
+	int rc = nft_api.run(nft, script->data);
 	if (rc) {
-		const char *text = nft_ctx_get_error_buffer(nft);
+		const char *text = nft_api.error_buffer(nft);
 		bool exists = strstr(text, "File exists"), missing = strstr(text, "No such file");
 		err_set(e, exists ? ERR_EXISTS : missing ? ERR_NOT_FOUND : ERR_INTERNAL, 0, "nftables: %.*s", (int)strcspn(text, "\n"), text);
 	}
-	nft_ctx_free(nft);
+	nft_api.free(nft);
 	return rc ? -1 : 0;
 }
 
