@@ -188,21 +188,29 @@ static int open_state(struct agent *a, struct err *e)
 	return a->store && a->sessions && a->moves ? 0 : -1;
 }
 
+/* Whether the core has ended (then -1), looked at for a moment: its end is the cause of whatever just failed. */
+static int check_core(const struct prepared *p, int wait_ms, struct err *e)
+{
+	struct pollfd fd = { .fd = p->core_pidfd, .events = POLLIN };
+	int status = 0;
+
+	if (poll(&fd, 1, wait_ms) <= 0)
+		return 0;
+	waitpid(p->core, &status, WNOHANG);
+	err_set(e, ERR_IO, 0, "the runtime core ended (status %d): davitd ends with it; containers go on", proc_exit_code(status));
+	return err_remedy(e, "its own message stands above");
+}
+
 /* Waits for a signal (0) or the core's end (-1). */
 static int wait_for_end(const struct prepared *p, int signals, struct err *e)
 {
 	struct pollfd fds[] = { { .fd = signals, .events = POLLIN }, { .fd = p->core_pidfd, .events = POLLIN } };
-	int status = 0;
 
 	/* No limit: this is what the process lives for. */
 	while (poll(fds, ARRAY_LEN(fds), -1) < 0)
 		if (errno != EINTR)
 			return err_sys(e, errno, "poll");
-	if (!fds[1].revents)
-		return 0;
-	waitpid(p->core, &status, WNOHANG);
-	err_set(e, ERR_IO, 0, "the runtime core ended (status %d): davitd ends with it; containers go on", proc_exit_code(status));
-	return err_remedy(e, "start davitd again; its log above tells why the core ended");
+	return check_core(p, 0, e);
 }
 
 static int serve(struct agent *a, const struct prepared *p, int signals, struct err *e)
@@ -211,8 +219,12 @@ static int serve(struct agent *a, const struct prepared *p, int signals, struct 
 	int r;
 
 	core_init(&a->core, p->core_fd);
-	if (open_state(a, e) < 0 || reconcile(a, e) < 0 || move_recover_all(a, e) < 0 || subscriber_start(a, e) < 0)
+	if (open_state(a, e) < 0)
 		return -1;
+	if (reconcile(a, e) < 0 || move_recover_all(a, e) < 0 || subscriber_start(a, e) < 0) {
+		check_core(p, 500, e);
+		return -1;
+	}
 	server = server_start(a, p->unix_fd, p->tcp_fd, e);
 	if (!server)
 		return -1;

@@ -120,7 +120,14 @@ static int complete_address(struct db *db, const Davit__CoreNetwork *net, Davit_
 		a->address = mem_printf(e, "%s/%u", ip, s.prefix);
 		return a->address ? 0 : -1;
 	}
-	if (subnet_parse(a->address, &given, address, "address", e) < 0)
+	/* an address alone is meant in the network's subnet */
+	if (!strchr(a->address, '/')) {
+		char *whole = mem_printf(e, "%s/%u", a->address, s.prefix);
+
+		free(a->address);
+		a->address = whole;
+	}
+	if (!a->address || subnet_parse(a->address, &given, address, "address", e) < 0)
 		return -1;
 	if (!subnet_has(&s, *address) || given.prefix != s.prefix)
 		return err_field(e, "address", "%s is not in %s of network %s", a->address, net->subnet, net->name);

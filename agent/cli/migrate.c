@@ -1,0 +1,115 @@
+/* migrate and migrations. */
+#include <stdio.h>
+#include <string.h>
+#include "agent/cli/cli.h"
+#include "agent/cli/progress.h"
+
+static void print_summary(const Davit__MoveRecord *m)
+{
+	char bytes[32], rate[32], total[32], down[32];
+
+	printf("%s moved to %s in %s: downtime %s, %s at %s/s\n", m->container, m->peer ? m->peer : "its target",
+	       str_human_ns((uint64_t)m->total_us * 1000, total, sizeof(total)), str_human_ns((uint64_t)m->downtime_us * 1000, down, sizeof(down)),
+	       str_human_bytes(m->bytes, bytes, sizeof(bytes)), str_human_bytes(m->rate, rate, sizeof(rate)));
+	if (m->clock && m->clock->has_bound)
+		printf("clocks: policy %s, error at most %.1f µs\n", m->clock->policy ? m->clock->policy : "continue", (double)m->clock->bound / 1e3);
+}
+
+static int report(const struct cli *c, const Davit__Operation *op, const char *name, const char *target, bool check, struct err *e)
+{
+	if (c->json)
+		return cli_print_json(op->move ? &op->move->base : &op->base, e);
+	if (check)
+		printf("%s can move to %s\n", name, target);
+	else if (op->move)
+		print_summary(op->move);
+	return 0;
+}
+
+int command_migrate(struct cli *c, int argc, char **argv, struct err *e)
+{
+	struct option_number bandwidth = { 0 }, timeout = { 0 };
+	const char *policy = NULL;
+	bool check = false;
+	const struct option options[] = {
+		{ "check", 0, NULL, OPTION_FLAG, &check, "only see whether it could" },
+		{ "clock-policy", 0, "POLICY", OPTION_STRING, &policy, "continue (default), suspend or freeze" },
+		{ "bandwidth", 0, "BYTES", OPTION_BYTES, &bandwidth, "at most so many bytes a second, such as 50m" },
+		{ "timeout", 0, "SPAN", OPTION_SECONDS, &timeout, "take the move back if it takes longer" },
+		{ 0 },
+	};
+	Davit__MigrateRequest body = DAVIT__MIGRATE_REQUEST__INIT;
+	auto_free char *path = NULL;
+	auto_pb(Davit__Operation) *op = NULL;
+	struct words words;
+	int r = cli_parse(c, options, argc, argv, 2, 2, false, &words, e);
+
+	if (r != 0)
+		return r < 0 ? -1 : 0;
+	body.target = words.v[1];
+	body.clock_policy = (char *)(uintptr_t)policy;
+	body.has_check_only = body.check_only = check;
+	body.has_bandwidth = bandwidth.given;
+	body.bandwidth = bandwidth.value;
+	body.has_timeout_s = timeout.given;
+	body.timeout_s = (uint32_t)MIN(timeout.value, (uint64_t)UINT32_MAX);
+	path = cli_path(e, "/v1/containers/%s/migrate", words.v[0]);
+	op = path ? progress_run(c, path, &body.base, e) : NULL;
+	return op ? report(c, op, words.v[0], words.v[1], check, e) : -1;
+}
+
+static int list(struct cli *c, int argc, char **argv, struct err *e)
+{
+	auto_pb(Davit__MigrationList) *moves = NULL;
+	struct words words;
+	int r = cli_parse(c, NULL, argc, argv, 0, 0, false, &words, e);
+
+	if (r == 0)
+		r = cli_request(c, "GET", "/v1/migrations", NULL, &davit__migration_list__descriptor, &moves, e);
+	if (r != 0)
+		return r < 0 ? -1 : 0;
+	printf("%-33s %-20s %-7s %-16s %-10s %s\n", "ID", "CONTAINER", "ROLE", "PEER", "STATE", "STARTED");
+	for (size_t i = 0; i < moves->n_migrations; i++) {
+		const Davit__MoveRecord *m = moves->migrations[i];
+
+		printf("%-33s %-20s %-7s %-16s %-10s %.19s\n", m->id, m->container, m->role ? m->role : "", m->peer ? m->peer : "", m->state ? m->state : "",
+		       m->started_at ? m->started_at : "");
+	}
+	return 0;
+}
+
+static int show(struct cli *c, int argc, char **argv, struct err *e)
+{
+	auto_free char *path = NULL;
+	struct words words;
+	int r = cli_parse(c, NULL, argc, argv, 1, 1, false, &words, e);
+
+	if (r != 0)
+		return r < 0 ? -1 : 0;
+	c->json = true;
+	path = cli_path(e, "/v1/migrations/%s", words.v[0]);
+	return cli_request(c, "GET", path, NULL, &davit__move_record__descriptor, NULL, e) < 0 ? -1 : 0;
+}
+
+static int cancel(struct cli *c, int argc, char **argv, struct err *e)
+{
+	auto_free char *path = NULL;
+	struct words words;
+	int r = cli_parse(c, NULL, argc, argv, 1, 1, false, &words, e);
+
+	if (r != 0)
+		return r < 0 ? -1 : 0;
+	path = cli_path(e, "/v1/migrations/%s/cancel", words.v[0]);
+	return cli_request(c, "POST", path, NULL, &davit__move_record__descriptor, NULL, e) < 0 ? -1 : 0;
+}
+
+int command_migrations(struct cli *c, int argc, char **argv, struct err *e)
+{
+	static const struct command table[] = {
+		{ "ls", "", "moves from and to this host, the newest first", list },
+		{ "show", "ID", "one move, as JSON", show },
+		{ "cancel", "ID", "take a move back that has not committed", cancel },
+	};
+
+	return cli_group(c, table, ARRAY_LEN(table), argc, argv, e);
+}

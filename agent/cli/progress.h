@@ -1,0 +1,8 @@
+/* Waiting for an operation: with a bar, rate and time left on a terminal, in silence otherwise. */
+#pragma once
+#include "agent/cli/cli.h"
+#include "api.pb-c.h"
+
+/* Starts an operation by a POST and waits for its end. SIGINT and SIGTERM cancel it (and then its end is waited for). Owned operation that
+ * succeeded, or NULL: its error (details are printed below it). */
+Davit__Operation *progress_run(struct cli *c, const char *path, const ProtobufCMessage *body, struct err *e);
