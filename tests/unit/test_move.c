@@ -110,8 +110,13 @@ static void make(struct world *w, const char *folder)
 	w->job.source_url = (char *)"https://a:7440";
 	w->job.facts = &w->facts;
 	w->job.timeout_ms = 5000;
-	w->host = (struct target_host){ .folder = w->folder_b, .open_core = open_core, .facts = facts, .reserve = reserve, .release = release,
-					.ask_verdict = ask_verdict, .arg = w };
+	w->host = (struct target_host){ .folder = w->folder_b,
+					.open_core = open_core,
+					.facts = facts,
+					.reserve = reserve,
+					.release = release,
+					.ask_verdict = ask_verdict,
+					.arg = w };
 }
 
 static void unmake(struct world *w)
