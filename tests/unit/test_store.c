@@ -1,38 +1,13 @@
-/* The snapshot store: what goes in comes out, once on disk; damage is found and named; nothing half is ever seen; pruning keeps calendars. */
-#include "tests/unit/unit.h"
-#include <dirent.h>
+/* The snapshot store: what goes in comes out, once on disk; damage is found and named; nothing half is ever seen. */
 #include <pthread.h>
-#include <stdio.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include "base/clock.h"
 #include "base/log.h"
-#include "migrate/store_private.h"
+#include "tests/unit/store.h"
 
 #define IMAGES DAVIT__STREAM_CHANNEL__CHANNEL_IMAGES
 #define LAYER DAVIT__STREAM_CHANNEL__CHANNEL_LAYER
 #define PAGES DAVIT__STREAM_CHANNEL__CHANNEL_PAGES
-
-static struct store *open_store(void **state)
-{
-	struct err e = { 0 };
-	struct store *s = store_open(*state, &e);
-	if (!s)
-		fail_msg("%s", e.msg);
-	return s;
-}
-
-static Davit__SnapshotManifest *manifest_of(const char *container)
-{
-	Davit__SnapshotManifest *m = pb_new(&davit__snapshot_manifest__descriptor, NULL);
-	m->spec = pb_new(&davit__container_spec__descriptor, NULL);
-	m->ids = pb_new(&davit__id_range__descriptor, NULL);
-	m->dump = pb_new(&davit__dump_done__descriptor, NULL);
-	m->dump->clock = pb_new(&davit__clock_sample__descriptor, NULL);
-	pb_set_str(&m->spec->name, container, NULL);
-	pb_set_str(&m->image_digest, "blake2b:00", NULL);
-	return m;
-}
 
 /* Bytes that do not repeat. */
 static uint8_t *noise(size_t n, uint64_t seed)
@@ -67,51 +42,6 @@ static int read_pages(struct store *s, const char *id, struct buf *out, struct e
 {
 	auto_store_reader struct store_reader *r = store_reader_open(s, id, e);
 	return r ? store_reader_channel(r, PAGES, append, out, e) : -1;
-}
-
-struct count {
-	const char *suffix;
-	size_t files;
-	off_t size; /* of the largest */
-	char largest[512];
-};
-
-static void count_file(const char *path, const struct stat *st, struct count *c)
-{
-	if (!S_ISDIR(st->st_mode) && str_suffix(path, c->suffix)) {
-		c->files++;
-		if (st->st_size >= c->size)
-			snprintf(c->largest, sizeof(c->largest), "%s", path);
-		c->size = MAX(c->size, st->st_size);
-	}
-}
-
-static void count_below(const char *folder, struct count *c)
-{
-	DIR *d = opendir(folder);
-	for (struct dirent *entry; d && (entry = readdir(d));) {
-		char path[512];
-		struct stat st;
-		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
-		if (entry->d_name[0] == '.' && strspn(entry->d_name, ".") == strlen(entry->d_name))
-			continue;
-		if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
-			count_below(path, c);
-		else
-			count_file(path, &st, c);
-	}
-	if (d)
-		closedir(d);
-}
-
-/* Files below a folder of the store. */
-static struct count files(void **state, const char *folder, const char *suffix)
-{
-	struct count c = { .suffix = suffix };
-	char path[256];
-	snprintf(path, sizeof(path), "%s/%s", (char *)*state, folder);
-	count_below(path, &c);
-	return c;
 }
 
 static void what_goes_in_comes_out(void **state)
@@ -463,84 +393,6 @@ static void lists_tell_what_the_manifest_says(void **state)
 	assert_int_equal(e.code, ERR_NOT_FOUND);
 }
 
-/* A snapshot that claims this time. */
-static void aged(struct store *s, const char *container, const char *id, const char *time)
-{
-	auto_pb(Davit__SnapshotManifest) *m = manifest_of(container);
-	m->version = 1;
-	pb_set_str(&m->id, id, NULL);
-	pb_set_str(&m->container, container, NULL);
-	pb_set_str(&m->created_at, time, NULL);
-	auto_pb(Davit__Snapshot) *info = store_info_of(m, NULL);
-	assert_int_equal(store_write_message(s, id, ".info", &info->base, NULL), 0);
-	assert_int_equal(store_write_message(s, id, ".manifest", &m->base, NULL), 0);
-}
-
-/* The kept ids in one string, oldest first. */
-static void assert_kept(struct store *s, Davit__SnapshotPrune rules, const char *want)
-{
-	struct err e = { 0 };
-	auto_pb(Davit__PruneResult) *r = store_prune(s, &rules, &e);
-	if (!r)
-		fail_msg("%s", e.msg);
-	auto_buf struct buf kept = { 0 };
-	buf_puts(&kept, "", NULL);
-	for (size_t i = 0; i < r->n_kept; i++)
-		buf_printf(&kept, NULL, "%s%s", i ? " " : "", r->kept[i]);
-	assert_string_equal(kept.data, want);
-}
-
-#define RULES(...) ((Davit__SnapshotPrune){ .base = PROTOBUF_C_MESSAGE_INIT(&davit__snapshot_prune__descriptor), __VA_ARGS__ })
-
-static void pruning_keeps_the_newest_of_each_period(void **state)
-{
-	auto_store struct store *s = open_store(state);
-	static const char *const times[][2] = {
-		{ "a", "2026-11-08T12:00:00Z" }, /* Sunday */
-		{ "b", "2026-11-09T00:00:00Z" }, /* Monday */
-		{ "c", "2026-11-15T23:59:59Z" }, /* Sunday of the same week */
-		{ "d", "2026-11-16T00:00:00Z" }, /* Monday */
-		{ "e", "2026-11-23T08:10:00Z" }, { "f", "2026-11-23T09:10:00Z" },	 { "g", "2026-11-24T09:20:00Z" },
-		{ "h", "2026-11-24T10:10:00Z" }, { "i", "2026-11-24T10:59:59.999999Z" }, { "j", "2026-11-24T11:00:00Z" },
-	};
-	for (size_t i = 0; i < ARRAY_LEN(times); i++)
-		aged(s, "web", times[i][0], times[i][1]);
-	assert_kept(s, RULES(.keep_last = 2, .dry_run = 1), "i j");
-	assert_kept(s, RULES(.keep_hourly = 3, .dry_run = 1), "g i j");
-	assert_kept(s, RULES(.keep_daily = 3, .dry_run = 1), "d f j");
-	assert_kept(s, RULES(.keep_weekly = 3, .dry_run = 1), "c d j");
-	assert_kept(s, RULES(.keep_weekly = 100, .dry_run = 1), "a c d j");
-	assert_kept(s, RULES(.keep_last = 100, .dry_run = 1), "a b c d e f g h i j");
-	assert_kept(s, RULES(.keep_last = 1, .keep_hourly = 2, .keep_daily = 2, .keep_weekly = 2, .dry_run = 1), "d f i j");
-	assert_int_equal(files(state, "snapshots", ".manifest").files, 10);
-	assert_kept(s, RULES(.keep_daily = 2), "f j");
-	assert_int_equal(files(state, "snapshots", ".manifest").files, 2);
-	assert_kept(s, RULES(.keep_daily = 2), "f j");
-}
-
-static void pruning_counts_each_container_by_itself(void **state)
-{
-	auto_store struct store *s = open_store(state);
-	aged(s, "web", "a", "2026-11-24T10:00:00Z");
-	aged(s, "db", "b", "2026-11-24T10:01:00Z");
-	aged(s, "web", "c", "2026-11-24T10:02:00Z");
-	aged(s, "db", "d", "2026-11-24T10:03:00Z");
-	aged(s, "db", "odd", "some day");
-	assert_kept(s, RULES(.keep_last = 1, .dry_run = 1), "c d odd");
-	assert_kept(s, RULES(.container = (char *)"web", .keep_last = 1), "c");
-	assert_kept(s, RULES(.keep_last = 9), "b c d odd");
-}
-
-static void pruning_everything_is_refused(void **state)
-{
-	auto_store struct store *s = open_store(state);
-	struct err e = { 0 };
-	Davit__SnapshotPrune rules = RULES(.dry_run = 1);
-	assert_null(store_prune(s, &rules, &e));
-	assert_int_equal(e.code, ERR_INVALID);
-	assert_true(e.remedy[0]);
-}
-
 struct job {
 	struct store *s;
 	const uint8_t *data;
@@ -615,9 +467,6 @@ int main(void)
 		unit_in_folder(collecting_leaves_writers_and_readers_alone),
 		unit_in_folder(removing_frees_only_what_no_other_holds),
 		unit_in_folder(lists_tell_what_the_manifest_says),
-		unit_in_folder(pruning_keeps_the_newest_of_each_period),
-		unit_in_folder(pruning_counts_each_container_by_itself),
-		unit_in_folder(pruning_everything_is_refused),
 		unit_in_folder(containers_may_be_snapped_and_pruned_at_the_same_time),
 		unit_in_folder(a_store_of_another_version_is_left_alone),
 	};
