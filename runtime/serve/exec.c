@@ -58,11 +58,14 @@ static void sweep(const struct place *p)
 		closedir(d);
 }
 
-static int write_process(const Davit__ContainerSpec *spec, const Davit__ProcessSpec *q, const struct place *p, const struct session *s, struct err *e)
+/* The user is looked up in the root that the container has now, whatever mount namespace we are in. */
+static int write_process(const Davit__ContainerStatus *status, const Davit__ProcessSpec *q, const struct session *s, struct err *e)
 {
+	char path[64];
 	auto_buf struct buf text = { 0 };
-	auto_close int rootfs = file_open_dir(AT_FDCWD, p->rootfs, e);
-	auto_pb(Davit__OciProcess) *process = rootfs < 0 ? NULL : bundle_process(spec, q, rootfs, e);
+	snprintf(path, sizeof(path), "/proc/%d/root", status->pid);
+	auto_close int rootfs = file_open_dir(AT_FDCWD, path, e);
+	auto_pb(Davit__OciProcess) *process = rootfs < 0 ? NULL : bundle_process(status->spec, q, rootfs, e);
 	if (!process || json_print(&process->base, false, &text, e) < 0)
 		return -1;
 	return file_write_atomic(AT_FDCWD, s->process, text.data, text.len, 0600, false, e);
@@ -122,7 +125,7 @@ int op_exec(const struct request *r, struct answer *a, struct err *e)
 	sweep(&p);
 	if (file_exists(AT_FDCWD, s.dir))
 		return err_set(e, ERR_EXISTS, 0, "container %s has an exec session %s", r->name, id);
-	if (file_mkdir_p(s.dir, 0700, e) == 0 && write_process(status->spec, q->process, &p, &s, e) == 0 && start(r, &s, id, a, e) == 0)
+	if (file_mkdir_p(s.dir, 0700, e) == 0 && write_process(status, q->process, &s, e) == 0 && start(r, &s, id, a, e) == 0)
 		return 0;
 	(void)file_remove_tree(AT_FDCWD, s.dir, NULL);
 	return -1;

@@ -38,7 +38,7 @@ static struct sockaddr_un address(const char *path)
 }
 
 /* The core's new channel, by way of our own first one. */
-static int new_channel(int core)
+static int new_channel(int core, char *name)
 {
 	Davit__CoreChannel ask = DAVIT__CORE_CHANNEL__INIT;
 	Davit__CoreRequest q = DAVIT__CORE_REQUEST__INIT;
@@ -48,6 +48,7 @@ static int new_channel(int core)
 	q.id = 7;
 	q.op_case = DAVIT__CORE_REQUEST__OP_CHANNEL;
 	q.channel = &ask;
+	ask.name = name;
 	if (pb_send(core, &q.base, NULL, 0, &e) < 0 || pb_recv(core, &davit__core_reply__descriptor, &reply, &fd, &n, &e) <= 0)
 		die("channel");
 	pb_freep(&reply);
@@ -87,7 +88,7 @@ static int serve(const char *path, char **argv, int argc)
 		poll(p, 2, -1);
 		if (p[1].revents)
 			return 0; /* the core has ended */
-		int client = accept4(listener, NULL, NULL, SOCK_CLOEXEC), channel = client < 0 ? -1 : new_channel(sv[0]);
+		int client = accept4(listener, NULL, NULL, SOCK_CLOEXEC), channel = client < 0 ? -1 : new_channel(sv[0], NULL);
 		if (channel >= 0)
 			(void)fd_send_msg(client, "x", 1, &channel, 1, &e);
 		close(client);
@@ -185,9 +186,9 @@ static void open_pumps(int *fds, size_t n, char **files, int count, pthread_t *t
 			close(fds[i]);
 }
 
-static int do_ask(const char *path, const char *json, char **files, int count)
+static int do_ask(int core, const char *json, char **files, int count)
 {
-	int core = connect_core(path), fds[FD_PASS_MAX], started = 0;
+	int fds[FD_PASS_MAX], started = 0;
 	pthread_t threads[8];
 	size_t n;
 	bool failed, more;
@@ -292,7 +293,9 @@ int main(int argc, char **argv)
 	if (argc >= 4 && str_eq(argv[1], "serve"))
 		return serve(argv[2], argv + 3, argc - 3);
 	if (argc >= 4 && str_eq(argv[1], "ask"))
-		return do_ask(argv[2], argv[3], argv + 4, argc - 4);
+		return do_ask(connect_core(argv[2]), argv[3], argv + 4, argc - 4);
+	if (argc == 5 && str_eq(argv[1], "limited"))
+		return do_ask(new_channel(connect_core(argv[2]), argv[3]), argv[4], NULL, 0);
 	if (argc >= 4 && str_eq(argv[1], "run"))
 		return do_run(argv[2], argv[3], argv[4]);
 	if (argc == 6 && str_eq(argv[1], "move"))
