@@ -3,7 +3,10 @@
 #include <unistd.h>
 #include "base/fd.h"
 #include "base/file.h"
+#include "proto/json.h"
+#include "proto/pb.h"
 #include "runtime/cli/cli.h"
+#include "runtime/seccomp/seccomp.h"
 
 static const char *bundle = ".";
 static bool rootless;
@@ -57,9 +60,10 @@ static const char tail[] =
     "\n    ],\n"
     "    \"maskedPaths\": [\"/proc/acpi\", \"/proc/asound\", \"/proc/kcore\", \"/proc/keys\", \"/proc/latency_stats\", \"/proc/timer_list\",\n"
     "      \"/proc/timer_stats\", \"/proc/sched_debug\", \"/proc/scsi\", \"/sys/firmware\", \"/sys/devices/virtual/powercap\"],\n"
-    "    \"readonlyPaths\": [\"/proc/bus\", \"/proc/fs\", \"/proc/irq\", \"/proc/sys\", \"/proc/sysrq-trigger\"]\n"
-    "  }\n"
-    "}\n";
+    "    \"readonlyPaths\": [\"/proc/bus\", \"/proc/fs\", \"/proc/irq\", \"/proc/sys\", \"/proc/sysrq-trigger\"],\n"
+    "    \"seccomp\": ";
+/* Those of the text above. */
+static char *const spec_caps[] = { "CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE" };
 
 static int take(struct cli *c, int val, const char *value, struct err *e)
 {
@@ -81,7 +85,11 @@ static int compose(struct buf *b, struct err *e)
 				   "    \"gidMappings\": [{ \"containerID\": 0, \"hostID\": %u, \"size\": 1 }],\n",
 				   geteuid(), getegid()) < 0)
 		return -1;
-	return buf_puts(b, rootless ? tail + sizeof("\n    ],\n") - 1 : tail, e);
+	if (buf_puts(b, rootless ? tail + sizeof("\n    ],\n") - 1 : tail, e) < 0)
+		return -1;
+	auto_pb(Davit__OciSeccomp) *filter = seccomp_default(spec_caps, ARRAY_LEN(spec_caps), e);
+	/* On one line: it is long, and rarely what a person wants to change here. */
+	return !filter || json_print(&filter->base, false, b, e) < 0 ? -1 : buf_puts(b, "\n  }\n}\n", e);
 }
 
 static int run(struct cli *c, int argc, char **argv, struct err *e)
