@@ -76,6 +76,9 @@ static const struct {
 	{ EPROTO, ERR_PROTOCOL },
 	{ ENOTEMPTY, ERR_STATE },
 	{ EUSERS, ERR_RESOURCE },
+	{ EADDRINUSE, ERR_BUSY },
+	{ EBADF, ERR_INTERNAL },
+	{ EFAULT, ERR_INTERNAL },
 };
 
 const struct err_info *err_info(enum err_code code)

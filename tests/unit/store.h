@@ -72,4 +72,43 @@ static inline struct count files(void **state, const char *folder, const char *s
 	return c;
 }
 
+#define IMAGES DAVIT__STREAM_CHANNEL__CHANNEL_IMAGES
+#define LAYER DAVIT__STREAM_CHANNEL__CHANNEL_LAYER
+#define PAGES DAVIT__STREAM_CHANNEL__CHANNEL_PAGES
+
+/* Bytes that do not repeat. */
+static inline uint8_t *noise(size_t n, uint64_t seed)
+{
+	uint8_t *p = malloc(n);
+	unsigned char key[randombytes_SEEDBYTES] = { 0 };
+	memcpy(key, &seed, sizeof(seed));
+	randombytes_buf_deterministic(p, n, key);
+	return p;
+}
+
+/* Makes a snapshot with these bytes of pages. Returns its id, owned. */
+static inline char *snapshot(struct store *s, const char *container, const void *p, size_t n, uint64_t *stored)
+{
+	struct err e = { 0 };
+	auto_store_writer struct store_writer *w = store_writer_new(s, container, &e);
+	auto_pb(Davit__SnapshotManifest) *m = manifest_of(container);
+	if (!w || store_writer_write(w, IMAGES, "images", 6, &e) < 0 || store_writer_write(w, PAGES, p, n, &e) < 0 ||
+	    store_writer_finish(w, m, &e) < 0)
+		fail_msg("%s", e.msg);
+	if (stored)
+		*stored = m->stored_bytes;
+	return strdup(m->id);
+}
+
+static inline int append(void *arg, const void *p, size_t n, struct err *e)
+{
+	return buf_append(arg, p, n, e);
+}
+
+static inline int read_pages(struct store *s, const char *id, struct buf *out, struct err *e)
+{
+	auto_store_reader struct store_reader *r = store_reader_open(s, id, e);
+	return r ? store_reader_channel(r, PAGES, append, out, e) : -1;
+}
+
 #define RULES(...) ((Davit__SnapshotPrune){ .base = PROTOBUF_C_MESSAGE_INIT(&davit__snapshot_prune__descriptor), __VA_ARGS__ })

@@ -1,48 +1,8 @@
 /* The snapshot store: what goes in comes out, once on disk; damage is found and named; nothing half is ever seen. */
 #include <pthread.h>
-#include <sys/wait.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "tests/unit/store.h"
-
-#define IMAGES DAVIT__STREAM_CHANNEL__CHANNEL_IMAGES
-#define LAYER DAVIT__STREAM_CHANNEL__CHANNEL_LAYER
-#define PAGES DAVIT__STREAM_CHANNEL__CHANNEL_PAGES
-
-/* Bytes that do not repeat. */
-static uint8_t *noise(size_t n, uint64_t seed)
-{
-	uint8_t *p = malloc(n);
-	unsigned char key[randombytes_SEEDBYTES] = { 0 };
-	memcpy(key, &seed, sizeof(seed));
-	randombytes_buf_deterministic(p, n, key);
-	return p;
-}
-
-/* Makes a snapshot with these bytes of pages. Returns its id, owned. */
-static char *snapshot(struct store *s, const char *container, const void *p, size_t n, uint64_t *stored)
-{
-	struct err e = { 0 };
-	auto_store_writer struct store_writer *w = store_writer_new(s, container, &e);
-	auto_pb(Davit__SnapshotManifest) *m = manifest_of(container);
-	if (!w || store_writer_write(w, IMAGES, "images", 6, &e) < 0 || store_writer_write(w, PAGES, p, n, &e) < 0 ||
-	    store_writer_finish(w, m, &e) < 0)
-		fail_msg("%s", e.msg);
-	if (stored)
-		*stored = m->stored_bytes;
-	return strdup(m->id);
-}
-
-static int append(void *arg, const void *p, size_t n, struct err *e)
-{
-	return buf_append(arg, p, n, e);
-}
-
-static int read_pages(struct store *s, const char *id, struct buf *out, struct err *e)
-{
-	auto_store_reader struct store_reader *r = store_reader_open(s, id, e);
-	return r ? store_reader_channel(r, PAGES, append, out, e) : -1;
-}
 
 static void what_goes_in_comes_out(void **state)
 {
@@ -264,95 +224,6 @@ static void a_second_snapshot_of_the_same_container_is_busy(void **state)
 	assert_non_null(again);
 }
 
-static void an_abandoned_snapshot_leaves_nothing(void **state)
-{
-	auto_store struct store *s = open_store(state);
-	struct err e = { 0 };
-	auto_free uint8_t *data = noise(1 << 20, 5);
-	struct store_writer *w = store_writer_new(s, "web", &e);
-	assert_int_equal(store_writer_write(w, PAGES, data, 1 << 20, &e), 0);
-	assert_true(files(state, "staging", "").files > 0);
-	store_writer_free(w);
-	/* A manifest that cannot be packed: required fields are missing. */
-	w = store_writer_new(s, "web", &e);
-	auto_pb(Davit__SnapshotManifest) *m = pb_new(&davit__snapshot_manifest__descriptor, NULL);
-	assert_int_equal(store_writer_write(w, PAGES, data, 1 << 20, &e), 0);
-	assert_int_equal(store_writer_finish(w, m, &e), -1);
-	assert_int_equal(store_writer_write(w, PAGES, data, 1, &e), -1);
-	assert_int_equal(e.code, ERR_STATE);
-	store_writer_free(w);
-	assert_int_equal(files(state, "staging", "").files, 0);
-	assert_int_equal(files(state, "chunks", "").files, 0);
-	assert_int_equal(files(state, "snapshots", "").files, 0);
-}
-
-/* Writes half a snapshot and is killed. */
-static void killed_writer(const char *dir)
-{
-	pid_t pid = fork();
-	if (pid == 0) {
-		struct store *s = store_open(dir, NULL);
-		struct store_writer *w = store_writer_new(s, "web", NULL);
-		uint8_t *data = noise(1 << 20, 6);
-		store_writer_write(w, PAGES, data, 1 << 20, NULL);
-		kill(getpid(), SIGKILL);
-	}
-	waitpid(pid, NULL, 0);
-}
-
-static void what_a_killed_writer_left_is_collected(void **state)
-{
-	auto_store struct store *s = open_store(state);
-	auto_free char *id = snapshot(s, "web", "pages", 5, NULL);
-	killed_writer(*state);
-	assert_true(files(state, "staging", "").files > 0);
-	file_write_atomic(s->snapshots, ".tmp-0123", "x", 1, 0600, false, NULL);
-	file_write_atomic(s->snapshots, "20260101T000000Z-00000000.info", "x", 1, 0600, false, NULL);
-	file_write_atomic(s->chunks, "note", "x", 1, 0600, false, NULL);
-	struct err e = { 0 };
-	/* Neither is a snapshot, and the lock is free again. */
-	auto_pb(Davit__SnapshotList) *list = store_list(s, NULL, &e);
-	assert_int_equal(list->n_snapshots, 1);
-	auto_free char *next = snapshot(s, "web", "pages", 5, NULL);
-	assert_int_equal(store_collect(s, NULL, &e), 0);
-	assert_int_equal(files(state, "staging", "").files, 0);
-	assert_int_equal(files(state, "snapshots", "").files, 4);
-	assert_int_equal(store_verify(s, id, &e), 0);
-	assert_int_equal(store_verify(s, next, &e), 0);
-	assert_true(file_exists(s->chunks, "note")); /* not ours */
-}
-
-static void collecting_leaves_writers_and_readers_alone(void **state)
-{
-	auto_store struct store *s = open_store(state);
-	const size_t n = 1 << 20;
-	auto_free uint8_t *data = noise(n, 7);
-	auto_free char *old = snapshot(s, "web", data, n, NULL);
-	struct err e = { 0 };
-	/* A writer relies on chunks whose only snapshot goes meanwhile. */
-	auto_store_writer struct store_writer *w = store_writer_new(s, "db", &e);
-	assert_int_equal(store_writer_write(w, PAGES, data, n, &e), 0);
-	uint64_t freed = 1;
-	assert_int_equal(store_remove(s, old, &freed, &e), 0);
-	assert_int_equal(freed, 0);
-	assert_int_equal(store_collect(s, NULL, &e), -1);
-	assert_int_equal(e.code, ERR_BUSY);
-	auto_pb(Davit__SnapshotManifest) *m = manifest_of("db");
-	assert_int_equal(store_writer_finish(w, m, &e), 0);
-	store_writer_freep(&w);
-	assert_int_equal(store_verify(s, m->id, &e), 0);
-	/* A reader reads on though its snapshot is removed. */
-	auto_store_reader struct store_reader *r = store_reader_open(s, m->id, &e);
-	assert_int_equal(store_remove(s, m->id, &freed, &e), 0);
-	auto_buf struct buf out = { 0 };
-	assert_int_equal(store_reader_channel(r, PAGES, append, &out, &e), 0);
-	assert_memory_equal(out.data, data, n);
-	store_reader_freep(&r);
-	assert_int_equal(store_collect(s, &freed, &e), 0);
-	assert_true(freed > n / 2);
-	assert_int_equal(files(state, "chunks", "").files, 0);
-}
-
 static void removing_frees_only_what_no_other_holds(void **state)
 {
 	auto_store struct store *s = open_store(state);
@@ -462,9 +333,6 @@ int main(void)
 		unit_in_folder(a_damaged_manifest_is_refused_and_stops_collecting),
 		unit_in_folder(a_manifest_that_lies_is_refused),
 		unit_in_folder(a_second_snapshot_of_the_same_container_is_busy),
-		unit_in_folder(an_abandoned_snapshot_leaves_nothing),
-		unit_in_folder(what_a_killed_writer_left_is_collected),
-		unit_in_folder(collecting_leaves_writers_and_readers_alone),
 		unit_in_folder(removing_frees_only_what_no_other_holds),
 		unit_in_folder(lists_tell_what_the_manifest_says),
 		unit_in_folder(containers_may_be_snapped_and_pruned_at_the_same_time),
