@@ -38,6 +38,7 @@ SRC_proto := $(wildcard proto/*.c)
 SRC_runtime := $(filter-out runtime/cli/% runtime/monitor/%,$(wildcard runtime/*.c runtime/*/*.c))
 SRC_migrate := $(filter-out migrate/mover/%,$(wildcard migrate/*.c migrate/*/*.c))
 SRC_agent := $(filter-out agent/cli/%,$(wildcard agent/*.c agent/*/*.c))
+SRC_cli := $(filter-out agent/cli/main.c,$(wildcard agent/cli/*.c))
 SRC_davit-runtime := $(wildcard runtime/cli/*.c)
 SRC_davit-monitor := $(wildcard runtime/monitor/*.c) proto/attach.c
 SRC_davit-mover := $(wildcard migrate/mover/*.c)
@@ -128,6 +129,7 @@ $(eval $(call lib_rule,proto,$(PROTO_C:.c=.o) $(PROTO_TYPES:.c=.o)))
 $(eval $(call lib_rule,runtime,))
 $(eval $(call lib_rule,migrate,))
 $(eval $(call lib_rule,agent,))
+$(eval $(call lib_rule,cli,))
 
 LINK = @mkdir -p $(@D); echo "  LINK $@"; $(CC) $(LDFLAGS) -o $@
 $(BIN)/davit-runtime: $(call obj,davit-runtime) $(L_runtime) $(L_proto) $(L_base)
@@ -140,9 +142,9 @@ $(LIBEXEC)/davit-mover: $(call obj,davit-mover) $(L_migrate) $(L_proto) $(L_base
 	$(LINK) $^ $(call libs,$(PKGS) $(PKGS_MIGRATE) $(PKGS_CURL)) -lpthread
 $(BIN)/davit: $(call obj,davit) $(L_proto) $(L_base)
 	$(LINK) $^ $(call libs,$(PKGS) $(PKGS_CURL)) -lpthread
-# A unit test may link any library; davitd's own objects come as libagent.a without main (agent/main.c stays unreferenced).
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(LIB)/libagent.a $(L_migrate) $(L_runtime) $(L_proto) $(L_base)
-	$(LINK) $< $(LIB)/libagent.a $(L_migrate) $(L_runtime) $(L_proto) $(L_base) -lcmocka $(call libs,$(PKGS_ALL)) -lpthread
+# A unit test may link any library; davitd's and davit's own objects come as libraries whose main stays unreferenced or is left out.
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(LIB)/libcli.a $(LIB)/libagent.a $(L_migrate) $(L_runtime) $(L_proto) $(L_base)
+	$(LINK) $< $(LIB)/libcli.a $(LIB)/libagent.a $(L_migrate) $(L_runtime) $(L_proto) $(L_base) -lcmocka $(call libs,$(PKGS_ALL)) -lpthread
 
 # Stands in for davitd before the runtime core.
 $(BUILD)/tests/corectl: $(BUILD)/obj/tests/lib/corectl.o $(L_proto) $(L_base)
