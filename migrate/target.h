@@ -26,7 +26,7 @@ struct target_host {
 	/* This host's facts, fresh. Owned, or NULL. */
 	Davit__HostFacts *(*facts)(void *arg, struct err *e);
 	/* Takes name, ids and addresses for the container, so that nobody else takes them meanwhile; ERR_EXISTS, … are reasons to refuse.
-	 * May be NULL. Called before prepare; `release` undoes it if the move is dropped. */
+	 * May be NULL. Called before prepare; must outlive the process. `release` undoes it if the move is dropped, also by target_recover. */
 	int (*reserve)(void *arg, const Davit__StreamOffer *offer, struct err *e);
 	void (*release)(void *arg, const Davit__StreamOffer *offer);
 	/* Asks source_url/v1/peer/moves/{move_id}/verdict (migrate/mover.h: mover_ask). 0 or -1 (not reached: asked again later). */

@@ -27,12 +27,9 @@ static int copy_lives(struct target *t)
 static void *recover(void *arg)
 {
 	struct target *t = arg;
-	struct err none = { 0 };
 	int lives = copy_lives(t);
 	if (lives < 0)
 		return NULL;
-	/* Names and addresses of a move that is not over stay taken; the agent's own records may hold them already. */
-	t->reserved = t->host.reserve && t->host.reserve(t->host.arg, t->offer, &none) == 0;
 	target_event(t, lives ? EVENT_RESTARTED : EVENT_REBOOTED);
 	return target_work(t);
 }
@@ -43,7 +40,7 @@ static int take_over(struct target *t, struct journal_view *v, struct err *e)
 	t->record.m = steal_ptr(&v->record);
 	t->record.started = clock_now_ns(CLOCK_BOOTTIME);
 	t->state = v->state;
-	t->prepared = true;
+	t->prepared = t->reserved = true; /* the agent's records kept what it reserved */
 	t->lost = t->ends = t->out_ended = true;
 	if (!t->offer)
 		return err_set(e, ERR_CORRUPT, 0, "the journal of move %s has no offer", t->id);
