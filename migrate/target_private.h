@@ -68,6 +68,7 @@ struct target {
 	int64_t delta;
 	struct err error;
 	Davit__Error *detail;
+	int ask_ms;
 	bool ends; /* the stream ends after what is queued */
 };
 

@@ -6,7 +6,10 @@
 #include "base/log.h"
 #include "migrate/target_private.h"
 
-#define ASK_EVERY_MS 1000
+#define RETRY_MS 1000
+/* A source in doubt is asked again after so long, then after twice that, … */
+#define ASK_FIRST_MS 100
+#define ASK_MOST_MS 5000
 /* After `running`, the source's `done` is a courtesy: waited for, but not long. */
 #define DONE_WAIT_MS 30000
 /* The HTTP server ends a connection that is silent for longer. */
@@ -62,7 +65,7 @@ bool target_event(struct target *t, enum handover_event ev)
 	while (write_entry(t, rule, &e) < 0) {
 		log_err(LOG_LEVEL_ERROR, "move's journal", &e);
 		err_clear(&e);
-		if (!target_sleep(t, ASK_EVERY_MS))
+		if (!target_sleep(t, RETRY_MS))
 			return true;
 	}
 	target_state_set(t, rule->next);
@@ -157,7 +160,7 @@ enum woken { WOKEN_FRAME, WOKEN_LOST, WOKEN_CANCELLED, WOKEN_STOP, WOKEN_ASK };
 /* Waits for the next thing to do. Frames that came before a loss are done before it. */
 static enum woken wait_for_work(struct target *t, bool lost_told, Davit__StreamFrame **f)
 {
-	int64_t ask = now_ns() + ASK_EVERY_MS * NSEC_PER_MSEC;
+	int64_t ask = now_ns() + t->ask_ms * NSEC_PER_MSEC;
 	enum woken w;
 	pthread_mutex_lock(&t->lock);
 	for (;;) {
@@ -242,6 +245,7 @@ void *target_work(void *arg)
 {
 	struct target *t = arg;
 	bool lost_told = false;
+	t->ask_ms = ASK_FIRST_MS;
 	while (!over(t, lost_told)) {
 		auto_pb(Davit__StreamFrame) *f = NULL;
 		enum woken w = wait_for_work(t, lost_told, &f);
@@ -252,6 +256,7 @@ void *target_work(void *arg)
 		} else if (w == WOKEN_CANCELLED) {
 			on_cancel(t);
 		} else if (w == WOKEN_ASK) {
+			t->ask_ms = MIN(2 * t->ask_ms, ASK_MOST_MS);
 			target_event(t, EVENT_UNDECIDED);
 		} else {
 			lost_told = true;

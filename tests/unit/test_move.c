@@ -109,6 +109,7 @@ static void make(struct world *w, const char *folder)
 	w->job.url = (char *)"https://b:7440";
 	w->job.source_url = (char *)"https://a:7440";
 	w->job.facts = &w->facts;
+	w->job.has_timeout_ms = 1;
 	w->job.timeout_ms = 5000;
 	w->host = (struct target_host){ .folder = w->folder_b,
 					.open_core = open_core,
