@@ -1,7 +1,8 @@
 /* Tells the neighbours where a container's addresses are now. Sources: packet(7), RFC 826, RFC 5227 section 3 (announcement: an ARP request whose
  * sender and target address are the same), RFC 4861 section 7.2.6 (unsolicited neighbour advertisement to all nodes).
  *
- * The frames are sent from inside the container's namespace, so they take the way its own packets take, and every bridge and switch on it learns. */
+ * The frames are sent from inside the container's namespace, so they take the way its own packets take, and every bridge and switch on it learns; for
+ * a held container they enter the bridge where the tap stands in for it. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_packet.h>
@@ -11,10 +12,13 @@
 #include <netinet/icmp6.h>
 #include <netinet/if_ether.h>
 #include <netinet/ip6.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include "base/fd.h"
+#include "runtime/net/announce.h"
+#include "runtime/net/hold.h"
 #include "runtime/net/net.h"
 #include "runtime/net/nl.h"
 
@@ -83,26 +87,25 @@ static void fill_na(struct na_frame *f, const uint8_t mac[6], const struct in6_a
 	f->na.nd_na_hdr.icmp6_cksum = icmp6_checksum(f, len);
 }
 
-static int send_frame(int sock, int ifindex, const void *frame, size_t n, const char *interface, struct err *e)
+/* Where a frame goes: from inside a namespace, or into the bridge at the place of a held container. */
+struct way {
+	int sock, ifindex;    /* sock >= 0: inside */
+	const char *host_end; /* else */
+};
+
+static int send_frame(const struct way *w, const void *frame, size_t n, const char *interface, struct err *e)
 {
-	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = ifindex, .sll_halen = 6 };
-	if (sendto(sock, frame, n, 0, (struct sockaddr *)&to, sizeof(to)) < 0)
+	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = w->ifindex, .sll_halen = 6 };
+	if (w->sock < 0)
+		return hold_send(w->host_end, frame, n, e);
+	if (sendto(w->sock, frame, n, 0, (struct sockaddr *)&to, sizeof(to)) < 0)
 		return err_sys(e, errno, "announce the addresses of %s", interface);
 	return 0;
 }
 
-static int announce_one(int sock, const Davit__NetworkAttachment *a, struct err *e)
+static int send_both(const struct way *w, const Davit__NetworkAttachment *a, const uint8_t mac[6], struct err *e)
 {
-	struct ifreq r = { 0 };
 	const char *interface = a->interface ? a->interface : "eth0";
-	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", interface);
-	if (ioctl(sock, SIOCGIFINDEX, &r) < 0)
-		return err_sys(e, errno, "network interface %s of the container", interface);
-	int ifindex = r.ifr_ifindex;
-	if (ioctl(sock, SIOCGIFHWADDR, &r) < 0)
-		return err_sys(e, errno, "MAC of %s", interface);
-	uint8_t mac[6];
-	memcpy(mac, r.ifr_hwaddr.sa_data, 6);
 	char plain[INET6_ADDRSTRLEN];
 	struct in_addr v4;
 	struct in6_addr v6;
@@ -110,17 +113,33 @@ static int announce_one(int sock, const Davit__NetworkAttachment *a, struct err 
 	    inet_pton(AF_INET, plain, &v4) == 1) {
 		struct arp_frame f = { 0 };
 		fill_arp(&f, mac, &v4);
-		if (send_frame(sock, ifindex, &f, sizeof(f), interface, e) < 0)
+		if (send_frame(w, &f, sizeof(f), interface, e) < 0)
 			return -1;
 	}
 	if (a->address6 && snprintf(plain, sizeof(plain), "%.*s", (int)strcspn(a->address6, "/"), a->address6) > 0 &&
 	    inet_pton(AF_INET6, plain, &v6) == 1) {
 		struct na_frame f = { 0 };
 		fill_na(&f, mac, &v6);
-		if (send_frame(sock, ifindex, &f, sizeof(f), interface, e) < 0)
+		if (send_frame(w, &f, sizeof(f), interface, e) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+static int announce_inside(int sock, const Davit__NetworkAttachment *a, struct err *e)
+{
+	struct ifreq r = { 0 };
+	const char *interface = a->interface ? a->interface : "eth0";
+	struct way w = { .sock = sock };
+	uint8_t mac[6];
+	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", interface);
+	if (ioctl(sock, SIOCGIFINDEX, &r) < 0)
+		return err_sys(e, errno, "network interface %s of the container", interface);
+	w.ifindex = r.ifr_ifindex;
+	if (ioctl(sock, SIOCGIFHWADDR, &r) < 0)
+		return err_sys(e, errno, "MAC of %s", interface);
+	memcpy(mac, r.ifr_hwaddr.sa_data, 6);
+	return send_both(&w, a, mac, e);
 }
 
 int net_announce(const Davit__RuntimeNetwork *n, int netns_fd, struct err *e)
@@ -131,7 +150,19 @@ int net_announce(const Davit__RuntimeNetwork *n, int netns_fd, struct err *e)
 	if (sock < 0)
 		return -1;
 	for (size_t i = 0; i < n->n_attachments; i++)
-		if (announce_one(sock, n->attachments[i], e) < 0)
+		if (announce_inside(sock, n->attachments[i], e) < 0)
 			return -1;
 	return 0;
+}
+
+int announce_held(const Davit__NetworkAttachment *a, const char *host_end, struct err *e)
+{
+	const struct way w = { .sock = -1, .host_end = host_end };
+	unsigned m[6];
+	uint8_t mac[6];
+	if (!a->mac || sscanf(a->mac, "%2x:%2x:%2x:%2x:%2x:%2x", &m[0], &m[1], &m[2], &m[3], &m[4], &m[5]) != 6)
+		return 0; /* not known from outside: the bridge floods to where it has not learned */
+	for (int i = 0; i < 6; i++)
+		mac[i] = (uint8_t)m[i];
+	return send_both(&w, a, mac, e);
 }

@@ -9,7 +9,10 @@
 #include <string.h>
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/str.h"
+#include "runtime/net/announce.h"
+#include "runtime/net/hold.h"
 #include "runtime/net/net.h"
 #include "runtime/net/nft.h"
 #include "runtime/net/nl.h"
@@ -111,22 +114,43 @@ static int join_bridge(struct nl_sock *host, const char *bridge_name, const char
 	return rc < 0 ? nl_fail(e, rc, "make %s a port of %s", host_end, bridge_name) : 0;
 }
 
-static int attach_one(struct nl_sock *host, struct nl_sock *ns, const Davit__RuntimeNetwork *n, unsigned index, const char *id, int netns_fd,
-		      struct err *e)
+static int leave_bridge(struct nl_sock *host, const char *host_end, struct err *e)
+{
+	auto_link struct rtnl_link *port = nl_link(host, host_end, e);
+	if (!port)
+		return -1;
+	int rc = rtnl_link_get_master(port) ? rtnl_link_release(host, port) : 0;
+	return rc < 0 ? nl_fail(e, rc, "take %s out of its bridge", host_end) : 0;
+}
+
+/* A keeper in the place of the container's port. That there is none is not worth a failure: packets are dropped then. */
+static void keep_packets(struct nl_sock *host, const Davit__RuntimeNetwork *n, unsigned index, const char *id)
+{
+	const Davit__NetworkAttachment *a = n->attachments[index];
+	const Davit__CoreNetwork *net = network_of(n, a, NULL);
+	char host_end[16];
+	struct err e;
+	err_clear(&e);
+	net_host_end(id, index, host_end);
+	if (!net || hold_start(host, host_end, net->bridge, a->has_mtu ? a->mtu : 0, &e) < 0 || announce_held(a, host_end, &e) < 0)
+		log_err(LOG_LEVEL_WARN, "packets for a held container are dropped", &e);
+}
+
+static int attach_one(struct nl_sock *host, struct nl_sock *ns, const Davit__RuntimeNetwork *n, unsigned index, const char *id, struct err *e)
 {
 	const Davit__NetworkAttachment *a = n->attachments[index];
 	const Davit__CoreNetwork *net = network_of(n, a, e);
 	char host_end[16];
 	net_host_end(id, index, host_end);
-	if (!net || make_pair(host, a, host_end, netns_fd, e) < 0)
-		return -1;
 	quiet_host_end(host_end);
-	auto_link struct rtnl_link *port = nl_link(host, host_end, e);
+	auto_link struct rtnl_link *port = net ? nl_link(host, host_end, e) : NULL;
 	if (!port || nl_set_up(host, port, e) < 0 || configure_inside(ns, a, e) < 0)
 		return -1;
 	if (n->held)
-		return 0;
-	return join_bridge(host, net->bridge, host_end, e) < 0 ? -1 : nft_publish(a, e);
+		keep_packets(host, n, index, id);
+	else if (join_bridge(host, net->bridge, host_end, e) < 0)
+		return -1;
+	return nft_publish(a, e);
 }
 
 static int loopback_up(struct nl_sock *ns, struct err *e)
@@ -141,16 +165,33 @@ int net_loopback_up(int netns_fd, struct err *e)
 	return ns ? loopback_up(ns, e) : -1;
 }
 
+static int detach_one(struct nl_sock *host, const Davit__RuntimeNetwork *n, unsigned index, const char *id, struct err *e)
+{
+	char host_end[16];
+	net_host_end(id, index, host_end);
+	hold_drop(host_end);
+	auto_link struct rtnl_link *port = nl_link(host, host_end, NULL);
+	int rc = port ? rtnl_link_delete(host, port) : 0;
+	if (rc < 0 && rc != -NLE_NODEV && rc != -NLE_OBJ_NOTFOUND)
+		return nl_fail(e, rc, "remove %s", host_end);
+	return nft_unpublish(n->attachments[index], e);
+}
+
 int net_attach_all(const Davit__RuntimeNetwork *n, const char *id, int netns_fd, struct err *e)
 {
 	auto_nl struct nl_sock *host = nl_open(-1, e), *ns = nl_open(netns_fd, e);
 	if (!host || !ns || loopback_up(ns, e) < 0)
 		return -1;
 	for (unsigned i = 0; i < n->n_attachments; i++) {
-		if (attach_one(host, ns, n, i, id, netns_fd, e) == 0)
+		char host_end[16];
+		net_host_end(id, i, host_end);
+		int made = make_pair(host, n->attachments[i], host_end, netns_fd, e);
+		if (made == 0 && attach_one(host, ns, n, i, id, e) == 0)
 			continue;
 		err_prefix(e, "attach to network %s", n->attachments[i]->network);
-		(void)net_detach_all(n, id, NULL);
+		/* Only what was made here: a pair that was there before is another's. */
+		for (unsigned undo = 0; undo < i + (made == 0); undo++)
+			(void)detach_one(host, n, undo, id, NULL);
 		return -1;
 	}
 	return 0;
@@ -162,17 +203,20 @@ int net_detach_all(const Davit__RuntimeNetwork *n, const char *id, struct err *e
 	if (!host)
 		return -1;
 	int worst = 0;
-	for (unsigned i = 0; i < n->n_attachments; i++) {
-		char host_end[16];
-		net_host_end(id, i, host_end);
-		auto_link struct rtnl_link *port = nl_link(host, host_end, NULL);
-		int rc = port ? rtnl_link_delete(host, port) : 0;
-		if (rc < 0 && rc != -NLE_NODEV && rc != -NLE_OBJ_NOTFOUND)
-			worst = nl_fail(e, rc, "remove %s", host_end);
-		if (nft_unpublish(n->attachments[i], e) < 0)
+	for (unsigned i = 0; i < n->n_attachments; i++)
+		if (detach_one(host, n, i, id, e) < 0)
 			worst = -1;
-	}
 	return worst;
+}
+
+int net_catch(const Davit__RuntimeNetwork *n, const char *id, struct err *e)
+{
+	auto_nl struct nl_sock *host = nl_open(-1, e);
+	if (!host)
+		return -1;
+	for (unsigned i = 0; i < n->n_attachments; i++)
+		keep_packets(host, n, i, id);
+	return 0;
 }
 
 int net_hold(const Davit__RuntimeNetwork *n, const char *id, struct err *e)
@@ -183,12 +227,10 @@ int net_hold(const Davit__RuntimeNetwork *n, const char *id, struct err *e)
 	for (unsigned i = 0; i < n->n_attachments; i++) {
 		char host_end[16];
 		net_host_end(id, i, host_end);
-		auto_link struct rtnl_link *port = nl_link(host, host_end, e);
-		if (!port)
+		/* First the keeper, so that nothing falls between the two. */
+		keep_packets(host, n, i, id);
+		if (leave_bridge(host, host_end, e) < 0)
 			return -1;
-		int rc = rtnl_link_get_master(port) ? rtnl_link_release(host, port) : 0;
-		if (rc < 0)
-			return nl_fail(e, rc, "take %s out of its bridge", host_end);
 	}
 	return 0;
 }
@@ -202,8 +244,11 @@ int net_release(const Davit__RuntimeNetwork *n, const char *id, struct err *e)
 		const Davit__CoreNetwork *net = network_of(n, n->attachments[i], e);
 		char host_end[16];
 		net_host_end(id, i, host_end);
-		if (!net || join_bridge(host, net->bridge, host_end, e) < 0 || nft_publish(n->attachments[i], e) < 0)
+		/* Back in the bridge first: the container's kernel answers what it is given at once. Until it has said something, the bridge leads
+		 * packets for it to the keeper, so they stay in order. */
+		if (!net || join_bridge(host, net->bridge, host_end, e) < 0)
 			return err_prefix(e, "release the network of %s", id);
+		hold_release(host_end);
 	}
 	return 0;
 }

@@ -6,8 +6,10 @@
  * process finds it without a record.
  *
  * Holding: between a freeze and its thaw no packet may reach the container's sockets, or CRIU would dump sockets that change
- * (a frozen task's kernel still acknowledges data). net_hold() takes the host's end out of the bridge; net_release() puts it back
- * and announces the addresses. A frozen container's network is held on the source before the dump and on the target until resume. */
+ * (a frozen task's kernel still acknowledges data). net_hold() takes the host's end out of the bridge and puts a keeper in its place, which keeps
+ * what comes meanwhile (runtime/net/hold.h); net_release() gives that to the container and puts the host's end back. A frozen container's network is
+ * held on the source before the dump and on the target until resume; on the target the keeper also announces the addresses, so that the switches lead
+ * packets there before the container runs. */
 #pragma once
 #include <stdint.h>
 #include "base/err.h"
@@ -18,11 +20,14 @@ int net_bridge_ensure(const Davit__CoreNetwork *net, struct err *e);
 /* Removes the bridge (its uplink is let go) and its rules. A missing bridge is no error; ERR_STATE while containers are attached. */
 int net_bridge_remove(const Davit__CoreNetwork *net, struct err *e);
 
-/* Brings up lo and all attachments in the network namespace netns_fd, with their published ports unless n->held. What was made is
- * removed again on failure. ERR_NOT_FOUND: a network that n->networks does not hold. 0 or -1. */
+/* Brings up lo and all attachments in the network namespace netns_fd, with their published ports; n->held: held, as after net_hold(). What was made
+ * is removed again on failure. ERR_NOT_FOUND: a network that n->networks does not hold. ERR_EXISTS: a port is another container's. 0 or -1. */
 int net_attach_all(const Davit__RuntimeNetwork *n, const char *id, int netns_fd, struct err *e);
 /* Removes the host's ends and the published ports. Missing ones are no error. */
 int net_detach_all(const Davit__RuntimeNetwork *n, const char *id, struct err *e);
+/* Keeps packets for a container that is not here yet, and announces its addresses as here: to be called on the target of a move as soon as the source
+ * stands still. net_attach_all() with n->held goes on with it, net_detach_all() ends it. Where packets cannot be kept it does nothing. 0 or -1. */
+int net_catch(const Davit__RuntimeNetwork *n, const char *id, struct err *e);
 /* No packet passes in or out from the return of net_hold() until net_release(). Both idempotent. */
 int net_hold(const Davit__RuntimeNetwork *n, const char *id, struct err *e);
 int net_release(const Davit__RuntimeNetwork *n, const char *id, struct err *e);

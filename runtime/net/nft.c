@@ -27,6 +27,8 @@ static struct {
 	__typeof__(nft_ctx_free) *free;
 	__typeof__(nft_ctx_buffer_error) *buffer_error;
 	__typeof__(nft_ctx_buffer_output) *buffer_output;
+	__typeof__(nft_ctx_output_set_flags) *set_flags;
+	__typeof__(nft_ctx_get_output_buffer) *output_buffer;
 	__typeof__(nft_ctx_get_error_buffer) *error_buffer;
 	__typeof__(nft_run_cmd_from_buffer) *run;
 } nft_api;
@@ -35,11 +37,14 @@ static const struct lazy_function functions[] = {
 	{ "nft_ctx_free", &nft_api.free },
 	{ "nft_ctx_buffer_error", &nft_api.buffer_error },
 	{ "nft_ctx_buffer_output", &nft_api.buffer_output },
+	{ "nft_ctx_output_set_flags", &nft_api.set_flags },
+	{ "nft_ctx_get_output_buffer", &nft_api.output_buffer },
 	{ "nft_ctx_get_error_buffer", &nft_api.error_buffer },
 	{ "nft_run_cmd_from_buffer", &nft_api.run },
 };
 
-static int run(const struct buf *script, struct err *e)
+/* Runs a script; out (may be NULL) gets what it lists. */
+static int run(const struct buf *script, struct buf *out, struct err *e)
 {
 	if (lazy_load("libnftables.so.1", functions, ARRAY_LEN(functions), e) < 0)
 		return -1;
@@ -48,11 +53,16 @@ static int run(const struct buf *script, struct err *e)
 		return err_set(e, ERR_RESOURCE, ENOMEM, "nftables");
 	nft_api.buffer_error(nft);
 	nft_api.buffer_output(nft);
+	nft_api.set_flags(nft, NFT_CTX_OUTPUT_NUMERIC_ALL);
 	int rc = nft_api.run(nft, script->data);
 	if (rc) {
 		const char *text = nft_api.error_buffer(nft);
-		bool exists = strstr(text, "File exists"), missing = strstr(text, "No such file");
+		/* A key that is there with another value is told as busy by newer kernels. */
+		bool exists = strstr(text, "File exists") || strstr(text, "resource busy"),
+		     missing = strstr(text, "No such file") || strstr(text, "does not exist");
 		err_set(e, exists ? ERR_EXISTS : missing ? ERR_NOT_FOUND : ERR_INTERNAL, 0, "nftables: %.*s", (int)strcspn(text, "\n"), text);
+	} else if (out && buf_puts(out, nft_api.output_buffer(nft), e) < 0) {
+		rc = -1;
 	}
 	nft_api.free(nft);
 	return rc ? -1 : 0;
@@ -102,7 +112,7 @@ static int nat_element(const Davit__CoreNetwork *net, const char *verb, struct e
 			continue;
 		auto_buf struct buf b = { 0 };
 		if (base(&b, &families[i], e) < 0 || buf_printf(&b, e, "%s element %s davit nat { %s }\n", verb, families[i].name, subnets[i]) < 0 ||
-		    run(&b, e) < 0)
+		    run(&b, NULL, e) < 0)
 			return err_prefix(e, "NAT of network %s", net->name);
 	}
 	return 0;
@@ -166,22 +176,29 @@ static int check_port(const Davit__Port *p, struct err *e)
 	return 0;
 }
 
-static int publish_family(const struct family *f, const Davit__NetworkAttachment *a, const char *cidr, struct err *e)
+/* with_base: the table and its rules first. They are there since the first network was made, so this is done only where elements alone fail: it takes
+ * most of the time, and a restored container's ports are published while it stands still. */
+static int publish_family(const struct family *f, const Davit__NetworkAttachment *a, const char *cidr, bool with_base, struct err *e)
 {
 	char address[INET6_ADDRSTRLEN];
-	plain_address(cidr, address);
+	struct err own;
 	auto_buf struct buf b = { 0 };
-	if (base(&b, f, e) < 0)
+	err_clear(&own);
+	plain_address(cidr, address);
+	if (with_base && base(&b, f, e) < 0)
 		return -1;
 	for (size_t i = 0; i < a->n_ports; i++)
 		if (port_fits(f, a->ports[i]) && port_element(&b, f, "add", a->ports[i], address, e) < 0)
 			return -1;
-	if (run(&b, e) < 0) {
-		if (e && e->code == ERR_EXISTS)
-			err_set(e, ERR_EXISTS, 0, "one of the ports is published by another container");
-		return -1;
-	}
-	return 0;
+	if (!b.len || run(&b, NULL, &own) == 0)
+		return 0;
+	if (own.code == ERR_NOT_FOUND && !with_base)
+		return publish_family(f, a, cidr, true, e);
+	if (own.code == ERR_EXISTS)
+		return err_set(e, ERR_EXISTS, 0, "one of the ports is published by another container");
+	if (e)
+		*e = own;
+	return -1;
 }
 
 int nft_publish(const Davit__NetworkAttachment *a, struct err *e)
@@ -193,32 +210,49 @@ int nft_publish(const Davit__NetworkAttachment *a, struct err *e)
 		if (check_port(a->ports[i], e) < 0)
 			return -1;
 	for (size_t i = 0; i < ARRAY_LEN(families); i++)
-		if (cidr[i] && publish_family(&families[i], a, cidr[i], e) < 0)
+		if (cidr[i] && publish_family(&families[i], a, cidr[i], false, e) < 0)
 			return err_prefix(e, "publish ports of %s", cidr[i]);
 	return 0;
+}
+
+/* Whether the port leads to this address: it may have become another container's. 1, 0, or -1. */
+static int is_published(const struct family *f, const Davit__Port *p, const char *address, struct err *e)
+{
+	auto_buf struct buf script = { 0 }, found = { 0 };
+	struct err own;
+	err_clear(&own);
+	auto_free char *value = mem_printf(e, ": %s . %u", address, p->container_port);
+	if (!value || port_element(&script, f, "get", p, NULL, e) < 0)
+		return -1;
+	if (run(&script, &found, &own) == 0) {
+		const char *at = found.data ? strstr(found.data, value) : NULL;
+		return at && !strchr("0123456789", at[strlen(value)]);
+	}
+	if (own.code == ERR_NOT_FOUND)
+		return 0;
+	if (e)
+		*e = own;
+	return -1;
+}
+
+static int unpublish_port(const struct family *f, const Davit__Port *p, const char *cidr, struct err *e)
+{
+	char address[INET6_ADDRSTRLEN];
+	auto_buf struct buf script = { 0 };
+	plain_address(cidr, address);
+	int published = port_fits(f, p) ? is_published(f, p, address, e) : 0;
+	if (published <= 0)
+		return published;
+	return port_element(&script, f, "delete", p, NULL, e) < 0 ? -1 : run(&script, NULL, e);
 }
 
 int nft_unpublish(const Davit__NetworkAttachment *a, struct err *e)
 {
 	const char *cidr[] = { a->address, a->address6 };
-	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
-		if (!cidr[i])
-			continue;
-		/* One by one, so that a missing element does not keep the others. */
-		for (size_t j = 0; j < a->n_ports; j++) {
-			auto_buf struct buf b = { 0 };
-			struct err own;
-			err_clear(&own);
-			if (!port_fits(&families[i], a->ports[j]))
-				continue;
-			if (port_element(&b, &families[i], "delete", a->ports[j], NULL, e) < 0)
-				return -1;
-			if (run(&b, &own) < 0 && own.code != ERR_NOT_FOUND) {
-				if (e)
-					*e = own;
-				return err_prefix(e, "unpublish ports of %s", cidr[i]);
-			}
-		}
-	}
-	return 0;
+	int worst = 0;
+	for (size_t i = 0; i < ARRAY_LEN(families); i++)
+		for (size_t j = 0; cidr[i] && j < a->n_ports; j++)
+			if (unpublish_port(&families[i], a->ports[j], cidr[i], e) < 0)
+				worst = err_prefix(e, "unpublish ports of %s", cidr[i]);
+	return worst;
 }

@@ -163,5 +163,7 @@ int nl_add_default_route(struct nl_sock *sk, int ifindex, const char *gateway, c
 	rtnl_route_add_nexthop(route, hop); /* owns hop now */
 	int rc = rtnl_route_add(sk, route, NLM_F_REPLACE);
 	rtnl_route_put(route);
+	if (rc == -NLE_FAILURE) /* libnl has no code for ENETUNREACH */
+		return err_field(e, what, "gateway %s is not reachable from the container's addresses", gateway);
 	return rc < 0 ? nl_fail(e, rc, "add the default route over %s", gateway) : 0;
 }
