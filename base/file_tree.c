@@ -6,6 +6,7 @@
  * followed. */
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
@@ -130,7 +131,7 @@ static int remove_pass(int top, struct err *e)
 	return folders;
 }
 
-int file_remove_tree(int dirfd, const char *name, struct err *e)
+static int remove_in(int dirfd, const char *name, struct err *e)
 {
 	int rc = remove_entry(dirfd, name, e);
 	if (rc != 0)
@@ -145,4 +146,20 @@ int file_remove_tree(int dirfd, const char *name, struct err *e)
 	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		return err_sys(e, errno, "remove tree %s", name);
 	return 0;
+}
+
+/* The way to the tree is the caller's and may cross links and mounts; the tree itself may not be one. */
+int file_remove_tree(int dirfd, const char *name, struct err *e)
+{
+	const char *last = strrchr(name, '/');
+	if (!last)
+		return remove_in(dirfd, name, e);
+	char path[PATH_MAX];
+	if (last == name || !last[1] || last - name >= PATH_MAX)
+		return err_set(e, ERR_INVALID, 0, "remove tree %s: no path of a tree", name);
+	snprintf(path, sizeof(path), "%.*s", (int)(last - name), name);
+	auto_close int parent = openat(dirfd, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (parent < 0)
+		return errno == ENOENT ? 0 : err_sys(e, errno, "open %s", path);
+	return remove_in(parent, last + 1, e);
 }

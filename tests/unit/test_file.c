@@ -113,6 +113,25 @@ static void tree_of_any_depth_is_removed(void **state)
 	assert_int_equal(entries(*state), 0);
 }
 
+static void the_way_to_a_tree_may_cross_a_link(void **state)
+{
+	struct err e = { 0 };
+	auto_close int dir = file_open_dir(AT_FDCWD, *state, &e);
+	char path[300];
+	assert_int_equal(mkdirat(dir, "real", 0700), 0);
+	assert_int_equal(mkdirat(dir, "real/t", 0700), 0);
+	assert_int_equal(mkdirat(dir, "real/t/sub", 0700), 0);
+	assert_int_equal(mkdirat(dir, "real/t/sub/sub", 0700), 0);
+	assert_int_equal(symlinkat("real", dir, "link"), 0);
+	snprintf(path, sizeof(path), "%s/link/t", (char *)*state);
+	if (file_remove_tree(AT_FDCWD, path, &e) < 0)
+		fail_msg("%s", e.msg);
+	assert_false(file_exists(dir, "real/t"));
+	assert_true(file_exists(dir, "real"));
+	snprintf(path, sizeof(path), "%s/none/t", (char *)*state);
+	assert_int_equal(file_remove_tree(AT_FDCWD, path, &e), 0);
+}
+
 static void wide_tree_is_removed(void **state)
 {
 	struct err e = { 0 };
@@ -181,6 +200,7 @@ int main(void)
 		cmocka_unit_test(pseudo_file_write_names_file_and_value),
 		unit_in_folder(folders_are_made_with_their_parents),
 		unit_in_folder(tree_of_any_depth_is_removed),
+		unit_in_folder(the_way_to_a_tree_may_cross_a_link),
 		unit_in_folder(wide_tree_is_removed),
 		unit_in_folder(tree_removal_stops_at_a_mount),
 		unit_in_folder(lock_is_exclusive_and_waits_as_told),
