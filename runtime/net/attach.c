@@ -244,6 +244,7 @@ int net_release(const Davit__RuntimeNetwork *n, const char *id, struct err *e)
 		const Davit__CoreNetwork *net = network_of(n, n->attachments[i], e);
 		char host_end[16];
 		net_host_end(id, i, host_end);
+		(void)announce_held(n->attachments[i], host_end, NULL); /* another host may have had the addresses meanwhile */
 		/* Back in the bridge first: the container's kernel answers what it is given at once. Until it has said something, the bridge leads
 		 * packets for it to the keeper, so they stay in order. */
 		if (!net || join_bridge(host, net->bridge, host_end, e) < 0)

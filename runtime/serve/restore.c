@@ -7,6 +7,7 @@
  * "ready" with phase "restored" is on disk when run answers, so that from then on no fall of ours takes the container away; only restore_drop does.
  * It is written while CRIU works, since the container stands still meanwhile. */
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include "base/file.h"
 #include "base/log.h"
@@ -14,6 +15,7 @@
 #include "runtime/criu/criu.h"
 #include "runtime/criu/page_server.h"
 #include "runtime/layer/layer.h"
+#include "runtime/net/net.h"
 #include "runtime/serve/lifecycle.h"
 #include "runtime/serve/logs.h"
 #include "runtime/serve/ops.h"
@@ -60,10 +62,21 @@ static int open_streams(struct arrival *a, struct err *e)
 	return 0;
 }
 
+/* What arrives comes from a container that stands still, so packets for it may come here from the first byte on: they wait for its resume. Without this they are lost
+ * until it is restored, which is no failure. */
+static void catch_packets(const struct arrival *a, int stream)
+{
+	auto_pb(Davit__RuntimeNetwork) *n = file_exists(AT_FDCWD, a->place.network) ? net_load(a->place.network, NULL) : NULL;
+	if (n && fd_wait(stream, POLLIN, -1, NULL) > 0) /* no limit: as the stream itself */
+		(void)net_catch(n, a->r->name, NULL);
+}
+
 static int take_images(void *arg, uint64_t *bytes, struct err *e)
 {
 	const struct arrival *a = arg;
 	static const struct layer_limits none;
+	if (a->r->msg->restore_prepare->without_layer)
+		catch_packets(a, a->ours[IMAGES]);
 	return layer_import_flat(a->images_dir, a->ours[IMAGES], &none, bytes, e);
 }
 
@@ -71,6 +84,7 @@ static int take_layer(void *arg, uint64_t *bytes, struct err *e)
 {
 	const struct arrival *a = arg;
 	static const struct layer_limits none;
+	catch_packets(a, a->ours[LAYER]);
 	return layer_import(a->place.layer, a->ours[LAYER], &none, bytes, e);
 }
 
@@ -134,7 +148,7 @@ static int prepare(struct arrival *a, struct err *e)
 	const Davit__CoreRestorePrepare *q = a->r->msg->restore_prepare;
 	if (!q->without_layer && layer_create(a->place.layer, e) < 0)
 		return -1;
-	if (take_streams(a, e) < 0 || prepare_mounts(a->r->core, q->spec, q->ids, &a->place, e) < 0)
+	if (prepare_network(a->r->core, q->spec, &a->place, true, e) < 0 || take_streams(a, e) < 0 || prepare_mounts(a->r->core, q->spec, q->ids, &a->place, e) < 0)
 		return -1;
 	return prepare_bundle(a->r->core, q->spec, q->ids, &a->place, false, true, e);
 }
