@@ -1,0 +1,97 @@
+#!/usr/bin/env bats
+# exec: a further process in a running container.
+load ../lib/common
+
+setup() {
+	load ../lib/oci
+	bundle_setup
+	bundle "$(args sleep 100)"
+}
+teardown() { common_teardown; }
+
+@test "exec runs in all namespaces and the cgroup of the container, and returns the status" {
+	edit "$(userns)" '.linux.namespaces += [{"type": "time"}]'
+	begins
+	for kind in user mnt pid net uts ipc cgroup time; do
+		[ "$(dr exec "$ID" readlink /proc/self/ns/$kind)" = "$(readlink "/proc/$(cat "$TMP/pid")/ns/$kind")" ]
+	done
+	dr exec --detach --pid-file "$TMP/pid2" "$ID" sleep 50 </dev/null >/dev/null 2>&1
+	[ "$(cat "/proc/$(cat "$TMP/pid2")/cgroup")" = "$(cat "/proc/$(cat "$TMP/pid")/cgroup")" ]
+	run dr exec "$ID" sh -c 'exit 23'
+	[ "$status" = 23 ]
+	run dr exec "$ID" sh -c 'kill -KILL $$'
+	[ "$status" = 137 ]
+}
+
+@test "exec passes stdin, stdout and stderr" {
+	begins
+	[ "$(echo through | dr exec "$ID" cat)" = through ]
+	[ "$(dr exec "$ID" sh -c 'echo e >&2' 2>&1 >/dev/null)" = e ]
+}
+
+@test "exec takes user, folder, environment, groups and capabilities from its options" {
+	begins
+	run dr exec --user 1000:1001 --cwd /tmp --env A=b --additional-gids 9 --cap CAP_NET_RAW "$ID" sh -c 'id -u; id -g; id -G; pwd; echo $A; grep CapBnd /proc/self/status'
+	[ "${lines[0]} ${lines[1]} ${lines[2]} ${lines[3]} ${lines[4]}" = "1000 1001 1001 9 /tmp b" ]
+	[[ ${lines[5]} == *0000000020002420 ]]
+}
+
+@test "exec takes a process file, and refuses a wrong one by its field" {
+	begins
+	jq -n '{args: ["sh", "-c", "echo $X; id -u"], cwd: "/", env: ["PATH=/bin", "X=y"], user: {uid: 5, gid: 5}, noNewPrivileges: true}' >"$TMP/process.json"
+	run dr exec --process "$TMP/process.json" "$ID"
+	[ "${lines[0]} ${lines[1]}" = "y 5" ]
+	jq '.cwd = "relative"' "$TMP/process.json" >"$TMP/bad.json"
+	run dr exec --process "$TMP/bad.json" "$ID"
+	[ "$status" = 1 ]
+	[[ $output == *process.cwd* ]]
+}
+
+@test "exec is under the container's seccomp filter" {
+	edit '.linux.seccomp = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}]}'
+	begins
+	run dr exec "$ID" mkdir /dev/shm/x
+	[[ $output == *"not supported"* ]]
+}
+
+@test "exec in a container that is created, stopped or not there" {
+	dr create --bundle "$BUNDLE" --pid-file "$TMP/pid" "$ID" </dev/null >/dev/null 2>&1
+	[ "$(dr exec "$ID" echo before)" = before ]
+	dr kill "$ID" KILL
+	retry 5 is stopped
+	run dr exec "$ID" true
+	[ "$status" = 1 ]
+	[[ $output == *stopped* ]]
+	run dr exec nobody true
+	[ "$status" = 1 ]
+	[[ $output == *"does not exist"* ]]
+	run dr exec "$ID"
+	[ "$status" = 1 ]
+}
+
+@test "a program that is not there is an error of exec, and the container goes on" {
+	begins
+	run dr exec "$ID" no-such-program
+	[ "$status" = 1 ]
+	[[ $output == *no-such-program* ]]
+	is running
+}
+
+@test "no descriptor of the host comes along with exec" {
+	begins
+	exec 8</etc/hostname
+	[ "$(dr exec "$ID" ls /proc/self/fd | tr '\n' ' ')" = "0 1 2 3 " ]
+	exec 8<&-
+	for fd in $(seq 3 30); do
+		run dr exec --cwd "/proc/self/fd/$fd" "$ID" true
+		[ "$status" = 1 ]
+	done
+}
+
+@test "the processes of the container cannot look into exec while it enters" {
+	edit '.process.capabilities.bounding += ["CAP_SYS_PTRACE"] | .process.capabilities.effective += ["CAP_SYS_PTRACE"] | .process.capabilities.permitted += ["CAP_SYS_PTRACE"]' "$(userns)"
+	begins
+	dr exec --detach "$ID" sh -c 'while :; do for p in /proc/[0-9]*; do [ -r $p/cmdline ] && grep -q davit-runtime $p/cmdline && ls -l $p/fd $p/cwd; done; done 2>/dev/null' </dev/null >"$TMP/seen" 2>&1
+	for _ in $(seq 30); do dr exec "$ID" true; done
+	! grep -qE -- '-> (/work|/run|/proc$|/tmp|/sys)' "$TMP/seen"
+}

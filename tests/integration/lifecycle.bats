@@ -1,0 +1,174 @@
+#!/usr/bin/env bats
+# create, start, state, list, kill, pause, resume, delete, run: the order that the OCI specification gives them, and runc's outputs.
+load ../lib/common
+
+setup() {
+	load ../lib/oci
+	bundle_setup
+	bundle "$(args sleep 100)"
+}
+teardown() { common_teardown; }
+
+@test "create makes a process that waits, start lets it run, kill and delete end it" {
+	dr create --bundle "$BUNDLE" --pid-file "$TMP/pid" "$ID" </dev/null >/dev/null 2>&1
+	is created
+	[ "$(tr '\0' ' ' <"/proc/$(cat "$TMP/pid")/cmdline" | grep -c sleep)" = 0 ]
+	dr start "$ID"
+	is running
+	[ "$(tr '\0' ' ' <"/proc/$(cat "$TMP/pid")/cmdline")" = "sleep 100 " ]
+	dr kill "$ID" KILL
+	retry 5 is stopped
+	dr delete "$ID"
+	run dr state "$ID"
+	[ "$status" = 1 ]
+	[[ $output == *"does not exist"* ]]
+}
+
+@test "state has the members and values of runc's" {
+	begins
+	dr state "$ID" >"$TMP/ours"
+	jq -e --arg id "$ID" --arg bundle "$BUNDLE" --argjson pid "$(cat "$TMP/pid")" \
+		'.id == $id and .pid == $pid and .bundle == $bundle and .rootfs == $bundle + "/rootfs" and .status == "running" and .owner == ""
+		 and (.created | test("^20[0-9-]+T[0-9:.]+Z$"))' "$TMP/ours"
+	command -v runc >/dev/null || skip "runc is not installed: names of members not compared"
+	runc --root "$TMP/runc" create --bundle "$BUNDLE" "$ID-r" </dev/null >/dev/null 2>&1 || skip "runc cannot run here"
+	later runc --root "$TMP/runc" delete --force "$ID-r"
+	[ "$(runc --root "$TMP/runc" state "$ID-r" | jq -c 'keys')" = "$(jq -c 'keys' "$TMP/ours")" ]
+}
+
+@test "a stopped container has pid 0 and keeps its state until it is deleted" {
+	edit "$(args true)"
+	begins
+	retry 5 is stopped
+	[ "$(dr state "$ID" | jq .pid)" = 0 ]
+	run dr start "$ID"
+	[ "$status" = 1 ]
+	[[ $output == *"cannot start container $ID that is stopped"* ]]
+	dr delete "$ID"
+}
+
+@test "list prints a table, JSON and ids" {
+	begins
+	[[ $(dr list | head -1) =~ ^ID\ +PID\ +STATUS\ +BUNDLE\ +CREATED\ +OWNER$ ]]
+	[[ $(dr list | sed -n 2p) =~ ^$ID\ +$(cat "$TMP/pid")\ +running\ +$BUNDLE ]]
+	[ "$(dr list --format json | jq -r '.[0].id')" = "$ID" ]
+	[ "$(dr list --quiet)" = "$ID" ]
+}
+
+@test "ps prints the container's processes as a table and as JSON" {
+	begins
+	[ "$(dr ps --format json "$ID" | jq -c .)" = "[$(cat "$TMP/pid")]" ]
+	dr ps "$ID" | grep -q "sleep 100"
+	dr ps "$ID" -o pid,comm | grep -q "$(cat "$TMP/pid") sleep"
+}
+
+@test "pause stops the processes, resume lets them go on" {
+	edit "$(args sh -c 'i=0; while :; do i=$((i+1)); echo $i >/tmp/n; done')" '.root.readonly = false'
+	begins
+	retry 5 test -s "$BUNDLE/rootfs/tmp/n"
+	dr pause "$ID"
+	is paused
+	before=$(cat "$BUNDLE/rootfs/tmp/n")
+	sleep 0.1
+	[ "$before" = "$(cat "$BUNDLE/rootfs/tmp/n")" ]
+	run dr exec "$ID" true
+	[ "$status" = 1 ]
+	[[ $output == *paused* ]]
+	dr resume "$ID"
+	is running
+	changed() { [ "$before" != "$(cat "$BUNDLE/rootfs/tmp/n")" ]; }
+	retry 5 changed
+	run dr resume "$ID"
+	[ "$status" = 1 ]
+}
+
+@test "a paused container can be killed and deleted by force" {
+	begins
+	dr pause "$ID"
+	dr delete --force "$ID"
+	retry 5 eval '! has_process'
+	run dr delete "$ID"
+	[ "$status" = 1 ]
+	dr delete --force "$ID"
+}
+
+@test "a running container is deleted only by force" {
+	begins
+	run dr delete "$ID"
+	[ "$status" = 1 ]
+	[[ $output == *"that is not stopped: running"* ]]
+	is running
+}
+
+@test "a created container is deleted without force" {
+	dr create --bundle "$BUNDLE" --pid-file "$TMP/pid" "$ID" </dev/null >/dev/null 2>&1
+	dr delete "$ID"
+	retry 5 eval '! has_process'
+	[ -z "$(dr list --quiet)" ]
+}
+
+@test "signals are given by name, with and without SIG, and by number" {
+	edit "$(args sh -c 'trap "echo usr1" USR1; trap "echo hup" HUP; trap "exit 3" TERM; echo up; while :; do sleep 0.05; done')"
+	begins
+	retry 5 grep -q up "$TMP/out"
+	dr kill "$ID" SIGUSR1
+	retry 5 grep -q usr1 "$TMP/out"
+	dr kill "$ID" 1
+	retry 5 grep -q hup "$TMP/out"
+	dr kill "$ID"
+	retry 5 is stopped
+	run dr kill "$ID" TERM
+	[ "$status" = 1 ]
+	run dr kill "$ID" NONSENSE
+	[ "$status" = 1 ]
+	[[ $output == *"unknown signal"* ]]
+}
+
+@test "run returns the process's status, or 128 and the signal, and leaves nothing" {
+	edit "$(args sh -c 'exit 42')"
+	run dr run --bundle "$BUNDLE" "$ID"
+	[ "$status" = 42 ]
+	edit "$(args sh -c 'kill -9 $$; sleep 1')" 'del(.linux.namespaces[] | select(.type == "pid"))'
+	run dr run --bundle "$BUNDLE" "$ID"
+	[ "$status" = 137 ]
+	[ -z "$(dr list --quiet)" ]
+	[ -z "$(find /sys/fs/cgroup -path "*/davit-test/$ID")" ]
+}
+
+@test "run --detach returns while the process runs; run --keep keeps what ended" {
+	dr run --bundle "$BUNDLE" --detach --pid-file "$TMP/pid" "$ID" </dev/null >/dev/null 2>&1
+	is running
+	dr delete --force "$ID"
+	edit "$(args true)"
+	dr run --bundle "$BUNDLE" --keep "$ID"
+	is stopped
+}
+
+@test "run passes signals on to the process" {
+	edit "$(args sh -c 'trap "exit 9" TERM; echo up; while :; do sleep 0.05; done')"
+	"$BIN/davit-runtime" --root "$STATE" run --bundle "$BUNDLE" "$ID" >"$TMP/out" &
+	runner=$!
+	retry 5 grep -q up "$TMP/out"
+	kill -TERM $runner
+	status=0
+	wait $runner || status=$?
+	[ "$status" = 9 ]
+}
+
+@test "an id that is taken is refused, and the container that has it stays" {
+	begins
+	run dr create --bundle "$BUNDLE" "$ID"
+	[ "$status" = 1 ]
+	[[ $output == *"container with id exists"* ]]
+	is running
+}
+
+@test "without a PID namespace of its own, delete ends the other processes too" {
+	edit "$(args sh -c 'sleep 100 & sleep 100 & echo $!; wait')" 'del(.linux.namespaces[] | select(.type == "pid"))' '.process.cwd = "/"'
+	begins
+	retry 5 test -s "$TMP/out"
+	dr kill "$ID" KILL
+	retry 5 is stopped
+	dr delete "$ID"
+	ended "$(cat "$TMP/out")"
+}
