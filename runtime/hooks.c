@@ -46,10 +46,7 @@ static void read_output(int fd, char out[OUTPUT_MAX])
 	off_t end = lseek(fd, 0, SEEK_END);
 	ssize_t n = pread(fd, out, OUTPUT_MAX - 1, MAX(end - (OUTPUT_MAX - 1), 0));
 
-	out[0] = 0;
-	if (n <= 0)
-		return;
-	out[n] = 0;
+	out[n > 0 ? n : 0] = 0;
 	for (char *p = out; *p; p++)
 		if (*p == '\n')
 			*p = p[1] ? ' ' : 0;

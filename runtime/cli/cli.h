@@ -46,8 +46,8 @@ void cli_print_command_help(const struct cli_command *cmd);
 int cli_print(const struct buf *b, struct err *e);
 /* The status that a caller sees of a wait status. */
 int cli_status_of_wait(int status);
-/* Checks that the descriptors that the process is to keep are there: ours can then not take their numbers. */
-int cli_check_preserved(unsigned n, struct err *e);
+/* Keeps the descriptors 3 to 2 + n open over exec. They must be there: ours can then not take their numbers. */
+int cli_preserve_fds(unsigned n, struct err *e);
 /* What create, run and restore share: --bundle, --console-socket, --pid-file, --network, --preserve-fds, --no-pivot, --no-new-keyring. */
 struct cli_create {
 	struct create_options o;

@@ -216,7 +216,7 @@ static int run(struct cli *c, int argc, char **argv, struct err *e)
 	auto_pb(Davit__OciProcess) *p = NULL;
 	int status;
 
-	if (cli_check_preserved(x.o.preserve_fds, e) < 0)
+	if (cli_preserve_fds(x.o.preserve_fds, e) < 0)
 		return -1;
 	p = x.process ? read_process(x.process, e) : derive_process(c, argv[0], argc - 1, argv + 1, e);
 	if (!p)

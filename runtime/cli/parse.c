@@ -83,10 +83,10 @@ int cli_status_of_wait(int status)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-int cli_check_preserved(unsigned n, struct err *e)
+int cli_preserve_fds(unsigned n, struct err *e)
 {
 	for (unsigned i = 0; i < n; i++)
-		if (fcntl((int)(3 + i), F_GETFD) < 0) {
+		if (fcntl((int)(3 + i), F_SETFD, 0) < 0) {
 			err_field(e, "preserve-fds", "descriptor %u is not open", 3 + i);
 			return err_remedy(e, "open 3 to %u, or ask for fewer", 2 + n);
 		}
@@ -155,5 +155,5 @@ int cli_create_finish(struct cli *c, struct cli_create *o, struct err *e)
 	o->o.protect_self = true;
 	for (int i = 0; i < 3; i++)
 		o->o.stdio[i] = i;
-	return add_listen_fds(c, o, e) < 0 ? -1 : cli_check_preserved(o->o.preserve_fds, e);
+	return add_listen_fds(c, o, e) < 0 ? -1 : cli_preserve_fds(o->o.preserve_fds, e);
 }

@@ -139,14 +139,15 @@ static int become(struct init_process *p, char **program, struct err *e)
 {
 	uid_t uid = p->spec->user ? p->spec->user->uid : 0;
 
-	if (set_stdio(p, e) < 0 || init_set_home(&p->env, uid, p->root, e) < 0)
+	/* Descriptors of the host go before the working folder is entered: no path leads over one. */
+	if (set_stdio(p, e) < 0 || init_set_home(&p->env, uid, p->root, e) < 0 || close_others(p, e) < 0)
 		return -1;
 	if (filter_is_early(p) && load_seccomp(p, e) < 0)
 		return -1;
 	if (init_credentials(p, e) < 0)
 		return -1;
 	*program = init_find_program(p->spec->args[0], &p->env, e);
-	if (!*program || close_others(p, e) < 0 || rlimit_set(p->spec, e) < 0)
+	if (!*program || rlimit_set(p->spec, e) < 0)
 		return -1;
 	/* The parent may end now, the container goes on. */
 	if (prctl(PR_SET_PDEATHSIG, 0) < 0)

@@ -91,7 +91,7 @@ teardown() { common_teardown; }
 @test "the processes of the container cannot look into exec while it enters" {
 	edit '.process.capabilities.bounding += ["CAP_SYS_PTRACE"] | .process.capabilities.effective += ["CAP_SYS_PTRACE"] | .process.capabilities.permitted += ["CAP_SYS_PTRACE"]' "$(userns)"
 	begins
-	dr exec --detach "$ID" sh -c 'while :; do for p in /proc/[0-9]*; do [ -r $p/cmdline ] && grep -q davit-runtime $p/cmdline && ls -l $p/fd $p/cwd; done; done 2>/dev/null' </dev/null >"$TMP/seen" 2>&1
+	dr exec --detach "$ID" sh -c 'while :; do for p in /proc/[0-9]*; do [ -r $p/cmdline ] && grep -q "[d]avit-runtime" $p/cmdline && ls -l $p/fd $p/cwd; done; done 2>/dev/null' </dev/null >"$TMP/seen" 2>&1
 	for _ in $(seq 30); do dr exec "$ID" true; done
 	! grep -qE -- '-> (/work|/run|/proc$|/tmp|/sys)' "$TMP/seen"
 }
