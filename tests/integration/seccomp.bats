@@ -106,6 +106,7 @@ filter() {
 
 @test "the default profile: python runs threads, processes and sockets" {
 	python=$(python3 -c 'import os, sys; print(os.path.realpath(sys.executable))') || skip "python3 is not installed"
+	"$python" -c 'import asyncio, select, socket, subprocess, tempfile, threading' || skip "python3 comes without its library"
 	lib=$("$python" -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
 	"$BATS_TEST_DIRNAME/../lib/image.sh" "$TMP/python.tar" "$python" "$lib"/lib-dynload/*.so
 	tar -C "$TMP/bundle/rootfs" -xf "$TMP/python.tar"

@@ -63,7 +63,7 @@ static void the_default_profile_loads_and_fences(void **state)
 	assert_int_equal(confined("cat /proc/sys/kernel/shmmax > /proc/sys/kernel/shmmax"), 0);
 	assert_int_not_equal(confined("cat /proc/sys/kernel/panic > /proc/sys/kernel/panic"), 0);
 	assert_int_not_equal(confined("cat /proc/sys/vm/swappiness > /proc/sys/vm/swappiness"), 0);
-	assert_int_not_equal(confined("cat /proc/kcore | head -c 1"), 0);
+	assert_int_not_equal(confined("head -c 1 /proc/kcore"), 0);
 	assert_int_not_equal(confined("mount -t tmpfs none /mnt"), 0);
 	assert_int_not_equal(confined("ls /sys/kernel/security/apparmor"), 0);
 }
