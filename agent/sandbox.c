@@ -122,6 +122,7 @@ static const int allowed[] = {
 	__NR_openat, __NR_openat2, __NR_fstat, __NR_newfstatat, __NR_statx, __NR_statfs, __NR_fstatfs, __NR_getdents64, __NR_fsync, __NR_fdatasync, __NR_syncfs,
 	__NR_ftruncate, __NR_fallocate, __NR_renameat, __NR_renameat2, __NR_unlinkat, __NR_mkdirat, __NR_linkat, __NR_fchmod, __NR_fchmodat, __NR_fcntl,
 	__NR_flock, __NR_faccessat, __NR_faccessat2, __NR_readlinkat, __NR_utimensat, __NR_umask, __NR_fadvise64, __NR_copy_file_range,
+	__NR_memfd_create, /* the mover gives its certificates to libcurl as files */
 	__NR_getcwd, __NR_dup, __NR_dup3, __NR_pipe2, __NR_eventfd2, __NR_signalfd4, __NR_epoll_create1, __NR_epoll_ctl, __NR_epoll_pwait,
 	__NR_timerfd_create, __NR_timerfd_settime, __NR_inotify_init1, __NR_inotify_add_watch, __NR_inotify_rm_watch, __NR_ioctl, __NR_close_range,
 	/* sockets: the mover connects, nobody binds (Landlock) */
