@@ -148,21 +148,6 @@ static void check_disk(struct compat *c)
 		       str_human_bytes(c->offer->layer_bytes, need, sizeof(need)), str_human_bytes(c->here->disk_available, have, sizeof(have)));
 }
 
-static void check_ids(struct compat *c)
-{
-	uint64_t start = c->offer->ids->host_start, end = start + c->offer->ids->size;
-	if (c->spec->host_user_namespace)
-		return;
-	for (size_t i = 0; i < c->here->n_ids_in_use; i++) {
-		const Davit__IdRange *r = c->here->ids_in_use[i];
-		uint64_t r_end = (uint64_t)r->host_start + r->size;
-		if (start < r_end && r->host_start < end)
-			refuse(c, ERR_EXISTS, "ids", "give the hosts different `idsStart`",
-			       "the container's host ids %llu to %llu overlap with %u to %llu in use here", (unsigned long long)start,
-			       (unsigned long long)end - 1, r->host_start, (unsigned long long)r_end - 1);
-	}
-}
-
 static void check_image(struct compat *c)
 {
 	if (!c->spec->image)
@@ -253,8 +238,8 @@ static void check_mounts(struct compat *c)
 }
 
 static void (*const checks[])(struct compat *c) = {
-	check_version, check_machine, check_criu,  check_cpu, check_namespaces, check_controllers, check_memory,
-	check_disk,    check_ids,     check_image, check_lsm, check_name,	check_networks,	   check_mounts,
+	check_version, check_machine, check_criu, check_cpu,  check_namespaces, check_controllers, check_memory,
+	check_disk,    check_image,   check_lsm,  check_name, check_networks,	check_mounts,
 };
 
 Davit__Error *compat_check(const Davit__StreamOffer *offer, const Davit__HostFacts *here, const Davit__ContainerStatusList *containers, struct err *e)

@@ -83,9 +83,12 @@ static int open_journal(struct target *t, struct err *e)
 
 static int reserve(struct target *t, struct err *e)
 {
+	davit__id_range__init(&t->ids);
+	t->ids.host_start = t->offer->ids->host_start;
+	t->ids.size = t->offer->ids->size;
 	if (!t->host.reserve)
 		return 0;
-	if (t->host.reserve(t->host.arg, t->offer, e) < 0)
+	if (t->host.reserve(t->host.arg, t->offer, &t->ids, e) < 0)
 		return -1;
 	t->reserved = true;
 	return 0;
@@ -128,7 +131,7 @@ static int prepare(struct target *t, struct err *e)
 	auto_core_fds struct core_fds fds = CORE_FDS_INIT;
 
 	p.spec = t->offer->spec;
-	p.ids = t->offer->ids;
+	p.ids = &t->ids;
 	p.has_cpuinfo = t->offer->facts->has_cpuinfo;
 	p.cpuinfo = t->offer->facts->cpuinfo;
 	r.op_case = DAVIT__CORE_REQUEST__OP_RESTORE_PREPARE;

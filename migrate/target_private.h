@@ -62,7 +62,7 @@ struct target {
 	uint64_t prepare_id;
 	struct journal journal; /* fd -1: none */
 	Davit__StreamOffer *offer;
-	Davit__StreamFrame *frozen;
+	Davit__IdRange ids; /* of the container here */
 	enum clock_policy policy;
 	Davit__ClockResult *clock;
 	int64_t delta;

@@ -41,10 +41,10 @@ static Davit__HostFacts *facts(void *arg, struct err *e)
 	return pb_dup(&w->facts.base, e);
 }
 
-static int reserve(void *arg, const Davit__StreamOffer *offer, struct err *e)
+static int reserve(void *arg, const Davit__StreamOffer *offer, Davit__IdRange *ids, struct err *e)
 {
 	struct world *w = arg;
-	(void)offer, (void)e;
+	(void)offer, (void)ids, (void)e;
 	w->reserved++;
 	return 0;
 }
