@@ -142,9 +142,10 @@ $(LIBEXEC)/davit-mover: $(call obj,davit-mover) $(L_migrate) $(L_proto) $(L_base
 	$(LINK) $^ $(call libs,$(PKGS) $(PKGS_MIGRATE) $(PKGS_CURL)) -lpthread
 $(BIN)/davit: $(call obj,davit) $(L_proto) $(L_base)
 	$(LINK) $^ $(call libs,$(PKGS) $(PKGS_CURL)) -lpthread
-# A unit test may link any library; davitd's and davit's own objects come as libraries whose main stays unreferenced or is left out.
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(LIB)/libcli.a $(LIB)/libagent.a $(L_migrate) $(L_runtime) $(L_proto) $(L_base)
-	$(LINK) $< $(LIB)/libcli.a $(LIB)/libagent.a $(L_migrate) $(L_runtime) $(L_proto) $(L_base) -lcmocka $(call libs,$(PKGS_ALL)) -lpthread
+# A unit test may link any library; davitd's and davit's own objects come as libraries whose main stays unreferenced or is left out. The runtime comes first:
+# a few of its functions have namesakes in the agent, which never meet in a program.
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(L_runtime) $(LIB)/libcli.a $(LIB)/libagent.a $(L_migrate) $(L_proto) $(L_base)
+	$(LINK) $< $(L_runtime) $(LIB)/libcli.a $(LIB)/libagent.a $(L_migrate) $(L_proto) $(L_base) -lcmocka $(call libs,$(PKGS_ALL)) -lpthread
 
 # Stands in for davitd before the runtime core.
 $(BUILD)/tests/corectl: $(BUILD)/obj/tests/lib/corectl.o $(L_proto) $(L_base)

@@ -63,7 +63,13 @@ static int set_limits(struct err *e)
 	static const struct {
 		int what;
 		rlim_t value;
-	} limits[] = { { RLIMIT_NOFILE, 64 }, { RLIMIT_CORE, 0 }, { RLIMIT_AS, 2UL << 30 }, { RLIMIT_MEMLOCK, 0 } };
+	} limits[] = {
+		{ RLIMIT_NOFILE, 64 },
+		{ RLIMIT_CORE, 0 },
+#ifndef __SANITIZE_ADDRESS__ /* it reserves terabytes of address space */
+		{ RLIMIT_AS, 2UL << 30 },
+#endif
+	};
 	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
 		struct rlimit r = { limits[i].value, limits[i].value };
 		if (setrlimit((__rlimit_resource_t)limits[i].what, &r) < 0)
