@@ -16,7 +16,7 @@ const char *const profile_allowed[] = {
 	"fstatfs64", "fsync", "ftruncate", "ftruncate64", "futimesat", "getcwd", "getdents", "getdents64", "getxattr", "getxattrat",
 	"inotify_add_watch", "inotify_init", "inotify_init1", "inotify_rm_watch", "lchown", "lchown32", "lgetxattr", "link", "linkat", "listxattr",
 	"listxattrat", "llistxattr", "lremovexattr", "lseek", "_llseek", "lsetxattr", "lstat", "lstat64", "mkdir", "mkdirat", "mknod", "mknodat",
-	"name_to_handle_at", "newfstatat", "open", "openat", "openat2", "readdir", "readlink", "readlinkat", "removexattr", "removexattrat", "rename",
+	"name_to_handle_at", "newfstatat", "open", "openat", "openat2", "readlink", "readlinkat", "removexattr", "removexattrat", "rename",
 	"renameat", "renameat2", "rmdir", "setxattr", "setxattrat", "stat", "stat64", "statfs", "statfs64", "statx", "symlink", "symlinkat", "sync",
 	"sync_file_range", "syncfs", "truncate", "truncate64", "umask", "unlink", "unlinkat", "utime", "utimensat", "utimensat_time64", "utimes",
 	/* reading, writing, waiting */
@@ -32,29 +32,30 @@ const char *const profile_allowed[] = {
 	"futex_waitv", "futex_wake", "get_robust_list", "get_thread_area", "getcpu", "getegid", "getegid32", "geteuid", "geteuid32", "getgid",
 	"getgid32", "getgroups", "getgroups32", "getitimer", "getpgid", "getpgrp", "getpid", "getppid", "getpriority", "getrandom", "getresgid",
 	"getresgid32", "getresuid", "getresuid32", "getrlimit", "getrusage", "getsid", "gettid", "getuid", "getuid32", "ioprio_get", "ioprio_set",
-	"kill", "landlock_add_rule", "landlock_create_ruleset", "landlock_restrict_self", "nice", "pause", "pidfd_open", "pidfd_send_signal", "prctl",
+	"kill", "landlock_add_rule", "landlock_create_ruleset", "landlock_restrict_self", "pause", "pidfd_open", "pidfd_send_signal", "prctl",
 	"prlimit64", "process_mrelease", "process_vm_readv", "process_vm_writev", "ptrace", "restart_syscall", "rseq", "rt_sigaction",
 	"rt_sigpending", "rt_sigprocmask", "rt_sigqueueinfo", "rt_sigreturn", "rt_sigsuspend", "rt_sigtimedwait", "rt_sigtimedwait_time64",
 	"rt_tgsigqueueinfo", "sched_get_priority_max", "sched_get_priority_min", "sched_getaffinity", "sched_getattr", "sched_getparam",
 	"sched_getscheduler", "sched_rr_get_interval", "sched_rr_get_interval_time64", "sched_setaffinity", "sched_setattr", "sched_setparam",
 	"sched_setscheduler", "sched_yield", "seccomp", "set_robust_list", "set_thread_area", "set_tid_address", "setfsgid", "setfsgid32", "setfsuid",
 	"setfsuid32", "setgid", "setgid32", "setgroups", "setgroups32", "setitimer", "setpgid", "setpriority", "setregid", "setregid32", "setresgid",
-	"setresgid32", "setresuid", "setresuid32", "setreuid", "setreuid32", "setrlimit", "setsid", "setuid", "setuid32", "sigaction", "sigaltstack",
-	"signal", "sigpending", "sigprocmask", "sigreturn", "sigsuspend", "tgkill", "tkill", "ugetrlimit", "vfork", "wait4", "waitid", "waitpid",
-	/* time */
-	"alarm", "clock_getres", "clock_getres_time64", "clock_gettime", "clock_gettime64", "clock_nanosleep", "clock_nanosleep_time64",
-	"gettimeofday", "nanosleep", "time", "timer_create", "timer_delete", "timer_getoverrun", "timer_gettime", "timer_gettime64", "timer_settime",
-	"timer_settime64", "timerfd_create", "timerfd_gettime", "timerfd_gettime64", "timerfd_settime", "timerfd_settime64", "times",
+	"setresgid32", "setresuid", "setresuid32", "setreuid", "setreuid32", "setrlimit", "setsid", "setuid", "setuid32", "sigaltstack",
+	"sigprocmask", "sigreturn", "tgkill", "tkill", "ugetrlimit", "vfork", "wait4", "waitid", "waitpid",
+	/* time; setting the clock is a capability that adjtimex itself asks for */
+	"adjtimex", "alarm", "clock_adjtime", "clock_adjtime64", "clock_getres", "clock_getres_time64", "clock_gettime", "clock_gettime64",
+	"clock_nanosleep", "clock_nanosleep_time64", "gettimeofday", "nanosleep", "time", "timer_create", "timer_delete", "timer_getoverrun",
+	"timer_gettime", "timer_gettime64", "timer_settime", "timer_settime64", "timerfd_create", "timerfd_gettime", "timerfd_gettime64",
+	"timerfd_settime", "timerfd_settime64", "times",
 	/* sockets (socket itself is judged by its family) and System V and POSIX queues */
 	"accept", "accept4", "bind", "connect", "getpeername", "getsockname", "getsockopt", "ipc", "listen", "mq_getsetattr", "mq_notify", "mq_open",
 	"mq_timedreceive", "mq_timedreceive_time64", "mq_timedsend", "mq_timedsend_time64", "mq_unlink", "msgctl", "msgget", "msgrcv", "msgsnd",
 	"recv", "recvfrom", "recvmmsg", "recvmmsg_time64", "recvmsg", "semctl", "semget", "semop", "semtimedop", "semtimedop_time64", "send",
 	"sendmmsg", "sendmsg", "sendto", "setsockopt", "shmat", "shmctl", "shmdt", "shmget", "shutdown", "socketpair",
 	/* about the system */
-	"sysinfo", "uname",
+	"sysinfo", "uname", "uretprobe",
 	/* other machines' own */
 	"arm_fadvise64_64", "arm_sync_file_range", "breakpoint", "cacheflush", "riscv_flush_icache", "riscv_hwprobe", "set_tls", "swapcontext",
-	"switch_endian", "sync_file_range2", NULL
+	"sync_file_range2", NULL
 };
 
 const char *const profile_denied[] = {
@@ -84,8 +85,7 @@ static const char *const module_calls[] = { "delete_module", "finit_module", "in
 static const char *const account_calls[] = { "acct", NULL };
 static const char *const ptrace_calls[] = { "kcmp", "pidfd_getfd", "process_madvise", NULL };
 static const char *const rawio_calls[] = { "ioperm", "iopl", NULL };
-static const char *const time_calls[] = { "adjtimex",	     "clock_adjtime", "clock_adjtime64", "clock_settime",
-					  "clock_settime64", "settimeofday",  "stime",		 NULL };
+static const char *const time_calls[] = { "clock_settime", "clock_settime64", "settimeofday", "stime", NULL };
 static const char *const tty_calls[] = { "vhangup", NULL };
 static const char *const nice_calls[] = { "get_mempolicy", "mbind", "set_mempolicy", "set_mempolicy_home_node", NULL };
 

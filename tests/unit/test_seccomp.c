@@ -20,7 +20,7 @@
 #include "proto/json.h"
 #include "proto/pb.h"
 #include "runtime/caps.h"
-#include "runtime/seccomp/seccomp.h"
+#include "runtime/seccomp/internal.h"
 
 static Davit__OciSeccomp *parse(const char *json)
 {
@@ -379,6 +379,37 @@ static void a_capability_opens_its_calls(void **state)
 	assert_int_equal(clone3, EINVAL);
 }
 
+/* How often a list names a call. */
+static int times_in(const char *const *list, const char *name)
+{
+	int n = 0;
+	for (; *list; list++)
+		n += str_eq(*list, name);
+	return n;
+}
+
+static int times_in_all(const char *name)
+{
+	int n = times_in(profile_allowed, name) + times_in(profile_denied, name);
+	for (const struct profile_gate *gate = profile_gates; gate->calls; gate++)
+		n += times_in(gate->calls, name);
+	return n;
+}
+
+static void every_call_of_the_default_profile_is_in_one_list_once(void **state)
+{
+	(void)state;
+	const char *const *const lists[] = { profile_allowed, profile_denied };
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		for (const char *const *call = lists[i]; *call; call++)
+			if (times_in_all(*call) != 1)
+				fail_msg("%s is listed %d times", *call, times_in_all(*call));
+	for (const struct profile_gate *gate = profile_gates; gate->calls; gate++)
+		for (const char *const *call = gate->calls; *call; call++)
+			if (times_in_all(*call) != 1)
+				fail_msg("%s is listed %d times", *call, times_in_all(*call));
+}
+
 static void a_kept_filter_is_the_same_and_a_broken_one_is_made_anew(void **state)
 {
 	(void)state;
@@ -418,6 +449,7 @@ int main(void)
 		cmocka_unit_test(the_32_bit_table_is_no_way_around),
 #endif
 		cmocka_unit_test(a_capability_opens_its_calls),
+		cmocka_unit_test(every_call_of_the_default_profile_is_in_one_list_once),
 		cmocka_unit_test(a_kept_filter_is_the_same_and_a_broken_one_is_made_anew),
 	};
 	return cmocka_run_group_tests(tests, setup_default, teardown_default);
