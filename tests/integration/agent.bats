@@ -1,0 +1,242 @@
+#!/usr/bin/env bats
+# davitd and davit as a whole: who may do what, what is refused, and what outlives what.
+load ../lib/common
+load ../lib/agent
+
+setup_file() { agent_up; }
+teardown_file() { agent_down; }
+teardown() {
+	local name
+	for name in $(davit ps --all --quiet 2>/dev/null); do davit rm --force "$name" >/dev/null 2>&1; done
+	return 0
+}
+
+@test "davitd serves as its user, without capabilities, groups or new privileges" {
+	run cat "/proc/$(agent_pid)/status"
+	[[ $output =~ Uid:[[:space:]]$(id -u davit)[[:space:]] ]]
+	[[ $output =~ CapEff:[[:space:]]0000000000000000 ]]
+	[[ $output =~ CapBnd:[[:space:]]0000000000000000 ]]
+	[[ $output =~ NoNewPrivs:[[:space:]]1 ]]
+	[[ $output =~ Seccomp:[[:space:]]2 ]]
+	grep -qE '^Groups:\s*$' "/proc/$(agent_pid)/status"
+}
+
+@test "a peer without a valid certificate gets no answer at all" {
+	run nsenter "--net=/run/netns/$AGENT_NS" -- curl -sS --max-time 5 --cacert "$AGENT/ca.crt" https://127.0.0.1:7440/healthz
+	[ "$status" -ne 0 ]
+	[[ $output != *ok* && $output != *urn:davit* ]]
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$AGENT/own.key" -out "$AGENT/own.crt" -subj "/OU=operator/CN=own" -days 1 2>/dev/null
+	run remote own GET /healthz
+	[ "$status" -ne 0 ]
+	[[ $output != *ok* && $output != *urn:davit* ]]
+	run nsenter "--net=/run/netns/$AGENT_NS" -- curl -sS --max-time 5 http://127.0.0.1:7440/healthz
+	[[ $output != *ok* ]]
+}
+
+@test "roles of certificates: a reader reads, an operator changes, a peer moves, a stranger nothing" {
+	[ "$(remote reader GET /healthz)" = ok ]
+	remote reader GET /v1/containers | jq -e . >/dev/null
+	[ "$(remote reader POST /v1/snapshots/prune | jq -r .code)" = denied ]
+	[ "$(remote reader GET /v1/peer/moves/x/state | jq -r .code)" = denied ]
+	[ "$(remote operator POST /v1/containers/none/start | jq -r .code)" = not_found ]
+	[ "$(remote operator GET /v1/peer/moves/x/state | jq -r .code)" = denied ]
+	[ "$(remote peer GET /v1/containers | jq -r .code)" = denied ]
+	[ "$(remote peer GET /v1/peer/moves/0123456789abcdef0123456789abcdef/state | jq -r .state)" = unknown ]
+	[ "$(remote nobody GET /healthz | jq -r .code)" = denied ]
+}
+
+@test "a user outside the group cannot use the socket" {
+	run setpriv --reuid 65534 --regid 65534 --clear-groups "$BIN/davit" ps
+	[ "$status" -ne 0 ]
+	[[ $output == *"no agent answers"* || $output == *"may not use"* ]]
+}
+
+@test "a repeated request with one key makes one container and gets the same answer" {
+	local body='{"spec": {"name": "once", "image": "base", "process": {"args": ["/bin/sleep", "1000"]}}}'
+	first=$(api POST /v1/containers -H 'Idempotency-Key: k1' -d "$body" | jq -S .)
+	second=$(api POST /v1/containers -H 'Idempotency-Key: k1' -d "$body" | jq -S .)
+	[ "$first" = "$second" ]
+	[ "$(jq -r .name <<<"$first")" = once ]
+	[ "$(api POST /v1/containers -d "$body" | jq -r .code)" = exists ]
+	[ "$(api POST /v1/containers -H 'Idempotency-Key: k1' -d '{"spec": {"name": "other", "image": "base"}}' | jq -r .field)" = Idempotency-Key ]
+	[ "$(api GET /v1/containers | jq '.containers | length')" = 1 ]
+}
+
+@test "malformed requests are refused with code and field, and leave nothing" {
+	refused() { # CODE FIELD BODY
+		run api POST /v1/containers -w '%{http_code}' -d "$3"
+		[ "$(head -c -3 <<<"$output" | jq -r .code)" = "$1" ] || { echo "$3 → $output"; return 1; }
+		[ "$(head -c -3 <<<"$output" | jq -r '.field // ""')" = "$2" ] || { echo "$3 → $output"; return 1; }
+		[[ $output =~ 4[0-9][0-9]$ ]]
+	}
+	refused invalid spec.procesz '{"spec": {"name": "x", "image": "base", "procesz": {}}}'
+	refused invalid spec.process.args '{"spec": {"name": "x", "image": "base"}}'
+	refused invalid spec.name '{"spec": {"name": "../x", "image": "base", "process": {"args": ["/bin/true"]}}}'
+	refused not_found '' '{"spec": {"name": "x", "image": "none", "process": {"args": ["/bin/true"]}}}' || refused not_found image '{"spec": {"name": "x", "image": "none", "process": {"args": ["/bin/true"]}}}'
+	refused not_found 'spec.attachments[0]' '{"spec": {"name": "x", "image": "base", "process": {"args": ["/bin/true"]}, "attachments": [{"network": "no"}]}}'
+	run api POST /v1/containers -d '{"spec": '
+	[ "$(jq -r .code <<<"$output")" = invalid ]
+	head -c 2000000 /dev/zero | tr '\0' ' ' >"$AGENT/big"
+	run api POST /v1/containers --data-binary "@$AGENT/big"
+	[ "$(jq -r .code <<<"$output")" = limit ]
+	rm "$AGENT/big"
+	[ "$(api PUT /v1/containers -o /dev/null -w '%{http_code}')" = 405 ]
+	[ "$(api GET '/v1/containers?x=1' | jq -r .field)" = x ]
+	[ "$(api GET /v1/containers | jq '.containers // [] | length')" = 0 ]
+}
+
+@test "JSON and protobuf are the same API" {
+	davit create --name both --image base -- /bin/sleep 1 >/dev/null
+	api GET /v1/containers/both -H 'Accept: application/x-protobuf' -o "$AGENT/both.pb" -D "$AGENT/head"
+	grep -qi '^content-type: application/x-protobuf' "$AGENT/head"
+	grep -q both "$AGENT/both.pb"
+	[ "$(api POST /v1/containers/both/kill -H 'Content-Type: application/x-protobuf' --data-binary $'\x0a\x03BAD' | jq -r .code)" != internal ]
+	[ "$(api POST /v1/containers/both/kill -H 'Content-Type: application/x-protobuf' --data-binary $'\xff\xff' | jq -r .code)" = invalid ]
+	[ "$(api POST /v1/containers/both/kill -H 'Content-Type: text/csv' -d x | jq -r .field)" = Content-Type ]
+}
+
+@test "run passes output, input and exit status" {
+	run davit run --rm --name fg --image base -- /bin/sh -c 'echo out; echo err >&2; exit 3'
+	[ "$status" = 3 ]
+	[[ $output == *out* && $output == *err* ]]
+	[ "$(echo hello | davit run --rm -i --name fg --image base -- /bin/cat)" = hello ]
+	[ "$(head -c 3000000 /dev/zero | davit run --rm -i --name fg --image base -- /bin/wc -c)" = 3000000 ]
+	run davit run --rm --name fg --image base -- /bin/nosuch
+	[ "$status" = 66 ]
+	[ -z "$(davit ps --all --quiet)" ]
+}
+
+@test "exec runs in the container and ends as its process did" {
+	davit run --detach --name box --image base -- /bin/sleep 1000 >/dev/null
+	run davit exec box /bin/sh -c 'echo in $(hostname); exit 7'
+	[ "$status" = 7 ]
+	[ "$output" = "in box" ]
+	[ "$(echo text | davit exec -i box /bin/tr a-z A-Z)" = TEXT ]
+	[ "$(davit exec --user 999:999 --env A=b box /bin/sh -c 'echo $(id -u) $A')" = "999 b" ]
+	run davit exec none /bin/true
+	[ "$status" = 66 ]
+}
+
+@test "a terminal has the size of ours and passes keys" {
+	davit run --detach --name tty --image base -- /bin/sleep 1000 >/dev/null
+	run timeout 20 script -qec "stty rows 33 cols 77; $BIN/davit exec -t -i tty /bin/stty size" /dev/null
+	[[ $output == *"33 77"* ]]
+}
+
+@test "logs follow until the container ends; tail and since choose" {
+	davit run --detach --name talk --image base -- /bin/sh -c 'for i in 1 2 3 4 5; do echo line $i; sleep 0.1; done; echo end >&2' >/dev/null
+	run timeout 20 "$BIN/davit" logs --follow talk
+	[ "$status" = 0 ]
+	[ "$(grep -c line <<<"$output")" = 5 ]
+	[[ $output == *end* ]]
+	[ "$(davit logs --tail 2 talk 2>&1 | wc -l)" = 2 ]
+	[ -z "$(davit logs --since 0s talk 2>&1)" ]
+	run davit logs --since 2999-99-99T talk
+	[ "$status" != 0 ]
+}
+
+@test "stop sends the stop signal first and SIGKILL after the timeout" {
+	davit run --detach --name polite --image base -- /bin/sh -c 'trap "exit 5" TERM; while :; do sleep 0.05; done' >/dev/null
+	davit stop polite
+	[ "$(api GET /v1/containers/polite | jq '.exitCode')" = 5 ]
+	davit run --detach --name stubborn --image base -- /bin/sh -c 'trap "" TERM; while :; do sleep 0.05; done' >/dev/null
+	davit stop --timeout 1 stubborn
+	[ "$(api GET /v1/containers/stubborn | jq '.exitSignal')" = 9 ]
+	run davit rm polite stubborn
+	[ "$status" = 0 ]
+}
+
+@test "events can be resumed after the last one seen" {
+	local last
+	davit run --detach --name seen --image base -- /bin/sleep 1000 >/dev/null
+	timeout 3 curl -sN --unix-socket "$AGENT/run/davit.sock" 'http://localhost/v1/events?after=1' >"$AGENT/events" || true
+	grep -q '^event: container.started' "$AGENT/events"
+	last=$(grep '^id: ' "$AGENT/events" | tail -1 | cut -c5-)
+	davit rm --force seen
+	timeout 3 curl -sN -H "Last-Event-ID: $last" --unix-socket "$AGENT/run/davit.sock" http://localhost/v1/events >"$AGENT/events" || true
+	[ "$(grep '^id: ' "$AGENT/events" | head -1 | cut -c5-)" = $((last + 1)) ]
+	grep -q '^event: container.removed' "$AGENT/events"
+}
+
+@test "addresses and ports are given once and come free with the container" {
+	davit run --detach --name n1 --image base --network lan --ip 10.66.0.4 -- /bin/sleep 1000 >/dev/null
+	[ "$(davit inspect n1 | jq -r '.spec.attachments[0].mac')" = 02:da:0a:42:00:04 ]
+	run davit run --detach --name n2 --image base --network lan --ip 10.66.0.4 -- /bin/sleep 1000
+	[ "$status" = 73 ]
+	davit rm --force n1
+	davit run --detach --name n2 --image base --network lan --ip 10.66.0.4 -- /bin/sleep 1000 >/dev/null
+	[[ $(davit exec n2 /bin/ip -4 addr show eth0) == *10.66.0.4/29* ]]
+}
+
+@test "a killed davitd loses no container and no log line; the next one finds them" {
+	davit run --detach --name keeps --image base -- /bin/sh -c 'i=0; while :; do echo $i; i=$((i+1)); sleep 0.02; done' >/dev/null
+	retry 5 eval '[ "$(davit logs keeps | wc -l)" -gt 5 ]'
+	pid=$(davit inspect keeps | jq .pid)
+	agent_stop KILL
+	sleep 0.3
+	kill -0 "$pid"
+	agent_start
+	[ "$(davit inspect keeps | jq -r '.state, .pid')" = "$(printf 'running\n%s' "$pid")" ]
+	davit stop --timeout 0 keeps
+	davit logs keeps >"$AGENT/lines"
+	[ "$(cat "$AGENT/lines")" = "$(seq 0 "$(tail -1 "$AGENT/lines")")" ]
+}
+
+@test "a container that ended while no davitd was there is told with its exit code" {
+	davit run --detach --name ends --image base -- /bin/sh -c 'sleep 0.5; exit 4' >/dev/null
+	agent_stop KILL
+	sleep 1
+	agent_start
+	[ "$(davit inspect ends | jq -r '.state, .exitCode')" = "$(printf 'stopped\n4')" ]
+}
+
+@test "a second davitd on the same folders is refused" {
+	run timeout 10 nsenter "--net=/run/netns/$AGENT_NS" -- "$BIN/davitd" --config "$AGENT/davitd.json"
+	[ "$status" = 75 ]
+	[[ $output == *"another davitd serves here"* ]]
+}
+
+@test "without its core davitd ends and says so; containers go on" {
+	davit run --detach --name alone --image base -- /bin/sleep 1000 >/dev/null
+	pid=$(davit inspect alone | jq .pid)
+	kill -KILL "$(pgrep -P "$(agent_pid)" -f 'davit-runtime serve' | head -1)"
+	retry 5 eval '! kill -0 "$(agent_pid)" 2>/dev/null'
+	tail -1 "$AGENT/log" | grep -q 'runtime core ended'
+	kill -0 "$pid"
+	agent_start
+	[ "$(davit inspect alone | jq -r .state)" = running ]
+}
+
+@test "a bad configuration is refused by field" {
+	bad() { # FIELD JQ
+		jq "$2" "$AGENT/davitd.json" >"$AGENT/bad.json"
+		run "$BIN/davitd" --config "$AGENT/bad.json" --check-config
+		[ "$status" != 0 ] || { echo "$2 was taken"; return 1; }
+		[[ $output == *"$1"* ]] || { echo "$2 → $output"; return 1; }
+	}
+	run "$BIN/davitd" --config "$AGENT/davitd.json" --check-config
+	[ "$status" = 0 ]
+	bad tlsKey 'del(.tlsKey)'
+	bad listen '.listen = "nowhere"'
+	bad 'networks[0].subnet' '.networks[0].subnet = "10.0.0.0"'
+	bad user '.user = "root"'
+	bad peers '.peers = [{name: "b", url: "http://b"}]'
+	bad nosuch '.nosuch = 1'
+	bad logLevel '.logLevel = "loud"' || bad level '.logLevel = "loud"'
+}
+
+@test "metrics and the description of the API are well formed" {
+	davit run --detach --name m --image base --memory 32m -- /bin/sleep 1000 >/dev/null
+	run api GET /metrics
+	[[ $output == *'davit_containers{state="running"} 1'* ]]
+	[[ $output =~ davit_container_memory_limit_bytes\{container=\"m\"\}\ 3\.?[0-9e+]* ]]
+	api GET /v1/openapi.json | jq -e '.paths["/v1/containers/{name}/migrate"].post and .components.schemas.Problem' >/dev/null
+}
+
+@test "an idle davitd needs at most 8 MiB" {
+	agent_stop
+	agent_start
+	davit ps >/dev/null
+	rss=$(awk '/VmRSS/ { print $2 }' "/proc/$(agent_pid)/status")
+	[ "$rss" -le 8192 ] || { echo "$rss KiB"; return 1; }
+}
