@@ -36,4 +36,5 @@ struct agent {
 	char *mover;			/* path of davit-mover */
 	char *moves_dir, *logs_dir;
 	atomic_bool stopping;
+	atomic_uint requests; /* taken so far: whether it is quiet */
 };

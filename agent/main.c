@@ -19,6 +19,7 @@
 #include "agent/db/operation.h"
 #include "agent/http/openapi.h"
 #include "agent/http/server.h"
+#include "agent/memory.h"
 #include "agent/move.h"
 #include "agent/privsep.h"
 #include "agent/reconcile.h"
@@ -28,6 +29,10 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "migrate/store.h"
+
+/* How long davitd is quiet before it gives memory back, and how often it looks when it is. */
+#define IDLE_MS 3000
+#define IDLE_LONG_MS 15000
 
 struct options {
 	const char *config;
@@ -202,14 +207,22 @@ static int check_core(const struct prepared *p, int wait_ms, struct err *e)
 }
 
 /* Waits for a signal (0) or the core's end (-1). */
-static int wait_for_end(const struct prepared *p, int signals, struct err *e)
+static int wait_for_end(struct agent *a, const struct prepared *p, int signals, struct err *e)
 {
 	struct pollfd fds[] = { { .fd = signals, .events = POLLIN }, { .fd = p->core_pidfd, .events = POLLIN } };
+	unsigned seen = a->requests, released = seen - 1;
+	int r;
 
-	/* No limit: this is what the process lives for. */
-	while (poll(fds, ARRAY_LEN(fds), -1) < 0)
-		if (errno != EINTR)
+	/* Once it has been quiet for a while, what is not needed is given back. */
+	while ((r = poll(fds, ARRAY_LEN(fds), released == seen && a->requests == seen ? IDLE_LONG_MS : IDLE_MS)) <= 0) {
+		if (r < 0 && errno != EINTR)
 			return err_sys(e, errno, "poll");
+		if (a->requests == seen && released != seen) {
+			memory_release();
+			released = seen;
+		}
+		seen = a->requests;
+	}
 	return check_core(p, 0, e);
 }
 
@@ -230,7 +243,9 @@ static int serve(struct agent *a, const struct prepared *p, int signals, struct 
 		return -1;
 	log_info("davitd " DAVIT_VERSION " serves on %s%s%s as %s", a->config->socket, a->config->listen ? " and " : "",
 		 a->config->listen ? a->config->listen : "", a->config->user);
-	r = wait_for_end(p, signals, e);
+	memory_release();
+	r = wait_for_end(a, p, signals, e);
+	log_info("davitd ends; containers go on");
 	a->stopping = true;
 	event_bus_stop(&a->events);
 	session_table_stop(a->sessions);
@@ -266,6 +281,7 @@ int main(int argc, char **argv)
 		return fail(&e);
 	if (o.check)
 		return printf("%s: in order\n", o.config) > 0 ? 0 : 1;
+	memory_setup();
 	signals = block_signals();
 	if (sodium_init() < 0 || signals < 0)
 		return fail((err_set(&e, ERR_INTERNAL, errno, "start"), &e));

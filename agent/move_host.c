@@ -44,18 +44,6 @@ static Davit__Container *describe(const Davit__StreamOffer *offer, struct err *e
 	return c->spec && c->ids ? steal_ptr(&c) : NULL;
 }
 
-/* The range of ids it had, if this host may give that and has it free, else another: user ids inside are the same either way. */
-static int take_ids(struct agent *a, Davit__Container *c, struct err *e)
-{
-	const Davit__AgentConfig *conf = a->config;
-	uint64_t offset = (uint64_t)c->ids->host_start - conf->ids_start;
-
-	if (c->ids->size == CONTAINER_IDS_SIZE && c->ids->host_start >= conf->ids_start && offset % CONTAINER_IDS_SIZE == 0 &&
-	    offset / CONTAINER_IDS_SIZE < conf->ids_count && db_container_check_ids(a->db, c->ids, NULL) == 0)
-		return 0;
-	return db_container_choose_ids(a->db, conf->ids_start, conf->ids_count, c->id, c->ids, e);
-}
-
 /* Name and addresses are taken as they come, or the move is refused. */
 static int promise(struct agent *a, const Davit__StreamOffer *offer, Davit__IdRange *ids, struct err *e)
 {
@@ -71,7 +59,8 @@ static int promise(struct agent *a, const Davit__StreamOffer *offer, Davit__IdRa
 	m.state = (char *)(uintptr_t) "offered";
 	m.source_url = offer->source_url;
 	m.started_at = c->created_at;
-	if (db_address_check_networks(a->config->networks, a->config->n_networks, c->spec, e) < 0 || take_ids(a, c, e) < 0 ||
+	if (db_address_check_networks(a->config->networks, a->config->n_networks, c->spec, e) < 0 ||
+	    db_container_keep_ids(a->db, a->config->ids_start, a->config->ids_count, c->id, c->ids, e) < 0 ||
 	    db_container_insert(a->db, c, e) < 0 || (!offer->check_only && db_move_put(a->db, &m, e) < 0)) {
 		db_rollback(a->db);
 		return -1;

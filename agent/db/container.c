@@ -167,3 +167,13 @@ int db_container_choose_ids(struct db *db, uint32_t start, uint32_t count, const
 	err_set(e, ERR_RESOURCE, 0, "all %u ranges of ids are in use", count);
 	return err_remedy(e, "raise idsCount in the agent's configuration");
 }
+
+int db_container_keep_ids(struct db *db, uint32_t start, uint32_t count, const char *id, Davit__IdRange *ids, struct err *e)
+{
+	uint64_t offset = (uint64_t)ids->host_start - start;
+
+	if (ids->size == CONTAINER_IDS_SIZE && ids->host_start >= start && offset % CONTAINER_IDS_SIZE == 0 && offset / CONTAINER_IDS_SIZE < count &&
+	    db_container_check_ids(db, ids, NULL) == 0)
+		return 0;
+	return db_container_choose_ids(db, start, count, id, ids, e);
+}

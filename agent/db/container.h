@@ -25,3 +25,6 @@ int db_container_delete(struct db *db, const char *name, struct err *e);
 int db_container_choose_ids(struct db *db, uint32_t start, uint32_t count, const char *id, Davit__IdRange *out, struct err *e);
 /* Whether a range that came with a container is free here. 0 or -1 (ERR_EXISTS). */
 int db_container_check_ids(struct db *db, const Davit__IdRange *ids, struct err *e);
+/* The range that a container had elsewhere, if this host gives such ranges and has it free, else another; into *ids. Inside the container its ids are
+ * the same either way (CRIU's images are fitted to it). */
+int db_container_keep_ids(struct db *db, uint32_t start, uint32_t count, const char *id, Davit__IdRange *ids, struct err *e);

@@ -105,6 +105,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 		if (!r)
 			return MHD_NO;
 		*context = r;
+		s->agent->requests++;
 		r->failed = check_head(r, &r->error) < 0;
 		return MHD_YES;
 	}

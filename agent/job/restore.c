@@ -62,7 +62,7 @@ static Davit__Container *describe(const struct restoring *r, struct err *e)
 	return steal_ptr(&c);
 }
 
-/* The database's part for a container that this host does not have: addresses and ids are the snapshot's, a clone's are new. */
+/* The database's part for a container that this host does not have: addresses are the snapshot's, a clone's are new; ids too if they are taken. */
 static int promise(struct restoring *r, struct err *e)
 {
 	struct agent *a = r->agent;
@@ -72,8 +72,7 @@ static int promise(struct restoring *r, struct err *e)
 	if (!r->container || db_begin(a->db, true, e) < 0)
 		return -1;
 	if (db_address_choose(a->db, conf->networks, conf->n_networks, r->container->spec, r->container->id, e) < 0 ||
-	    (is_clone(r) ? db_container_choose_ids(a->db, conf->ids_start, conf->ids_count, r->container->id, r->container->ids, e) :
-			   db_container_check_ids(a->db, r->container->ids, e)) < 0 ||
+	    db_container_keep_ids(a->db, conf->ids_start, conf->ids_count, r->container->id, r->container->ids, e) < 0 ||
 	    db_container_insert(a->db, r->container, e) < 0) {
 		db_rollback(a->db);
 		return -1;
