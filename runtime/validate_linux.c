@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -110,7 +111,8 @@ static void check_devices(const Davit__OciLinux *l, struct problems *p)
 		if (*type != 'p' && (d->major < 0 || d->major > 4095 || d->minor < 0 || d->minor > 1048575))
 			problem(p, field_of("linux.devices[%zu].major", i).s, "use the device's own numbers (stat -c %t:%T)",
 				"device number %lld:%lld is out of range", (long long)d->major, (long long)d->minor);
-		if (d->has_file_mode && d->file_mode > 07777)
+		/* podman gives the type's bits too, as stat tells them. */
+		if (d->has_file_mode && (d->file_mode & ~(uint32_t)S_IFMT) > 07777)
 			problem(p, field_of("linux.devices[%zu].fileMode", i).s, "use permissions only, like 438 (0666)", "%u is out of range",
 				d->file_mode);
 	}
