@@ -40,24 +40,27 @@ struct options {
 	bool check, given_config;
 };
 
-static const char usage[] =
-	"usage: davitd [OPTION]…\n"
-	"The agent of one host: serves davit's API on a unix socket and, with mutual TLS, on TCP.\n\n"
-	"  --config FILE       configuration, JSON (default " CONFIG_PATH ")\n"
-	"  --state-dir DIR     instead of the configuration's stateDir\n"
-	"  --run-dir DIR       instead of the configuration's runDir\n"
-	"  --log-level LEVEL   error, warn, info or debug\n"
-	"  --check-config      check the configuration and end\n"
-	"  --openapi           print the API's description and end\n"
-	"  --version           print the version and end\n"
-	"  --help              print this and end\n";
+static const char usage[] = "usage: davitd [OPTION]…\n"
+			    "The agent of one host: serves davit's API on a unix socket and, with mutual TLS, on TCP.\n\n"
+			    "  --config FILE       configuration, JSON (default " CONFIG_PATH ")\n"
+			    "  --state-dir DIR     instead of the configuration's stateDir\n"
+			    "  --run-dir DIR       instead of the configuration's runDir\n"
+			    "  --log-level LEVEL   error, warn, info or debug\n"
+			    "  --check-config      check the configuration and end\n"
+			    "  --openapi           print the API's description and end\n"
+			    "  --version           print the version and end\n"
+			    "  --help              print this and end\n";
 
 enum { OPT_CONFIG = 256, OPT_STATE, OPT_RUN, OPT_LEVEL, OPT_CHECK, OPT_OPENAPI, OPT_VERSION, OPT_HELP };
 static const struct option long_options[] = {
-	{ "config", required_argument, NULL, OPT_CONFIG }, { "state-dir", required_argument, NULL, OPT_STATE },
-	{ "run-dir", required_argument, NULL, OPT_RUN },   { "log-level", required_argument, NULL, OPT_LEVEL },
-	{ "check-config", no_argument, NULL, OPT_CHECK },  { "openapi", no_argument, NULL, OPT_OPENAPI },
-	{ "version", no_argument, NULL, OPT_VERSION },	   { "help", no_argument, NULL, OPT_HELP },
+	{ "config", required_argument, NULL, OPT_CONFIG },
+	{ "state-dir", required_argument, NULL, OPT_STATE },
+	{ "run-dir", required_argument, NULL, OPT_RUN },
+	{ "log-level", required_argument, NULL, OPT_LEVEL },
+	{ "check-config", no_argument, NULL, OPT_CHECK },
+	{ "openapi", no_argument, NULL, OPT_OPENAPI },
+	{ "version", no_argument, NULL, OPT_VERSION },
+	{ "help", no_argument, NULL, OPT_HELP },
 	{ NULL, 0, NULL, 0 },
 };
 

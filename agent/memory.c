@@ -22,7 +22,8 @@ static int release_code(struct dl_phdr_info *info, size_t size, void *arg)
 	(void)size, (void)arg;
 	for (int i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
-		uintptr_t start = (info->dlpi_addr + p->p_vaddr + page - 1) & ~(page - 1), end = (info->dlpi_addr + p->p_vaddr + p->p_filesz) & ~(page - 1);
+		uintptr_t start = (info->dlpi_addr + p->p_vaddr + page - 1) & ~(page - 1),
+			  end = (info->dlpi_addr + p->p_vaddr + p->p_filesz) & ~(page - 1);
 
 		if (p->p_type == PT_LOAD && (p->p_flags & PF_X) && !(p->p_flags & PF_W) && end > start)
 			madvise((void *)start, end - start, MADV_DONTNEED);

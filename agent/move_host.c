@@ -60,8 +60,8 @@ static int promise(struct agent *a, const Davit__StreamOffer *offer, Davit__IdRa
 	m.source_url = offer->source_url;
 	m.started_at = c->created_at;
 	if (db_address_check_networks(a->config->networks, a->config->n_networks, c->spec, e) < 0 ||
-	    db_container_keep_ids(a->db, a->config->ids_start, a->config->ids_count, c->id, c->ids, e) < 0 ||
-	    db_container_insert(a->db, c, e) < 0 || (!offer->check_only && db_move_put(a->db, &m, e) < 0)) {
+	    db_container_keep_ids(a->db, a->config->ids_start, a->config->ids_count, c->id, c->ids, e) < 0 || db_container_insert(a->db, c, e) < 0 ||
+	    (!offer->check_only && db_move_put(a->db, &m, e) < 0)) {
 		db_rollback(a->db);
 		return -1;
 	}

@@ -17,8 +17,8 @@
 
 static bool is_settled(const Davit__MoveRecord *m)
 {
-	return str_eq(m->role, "target") ? str_eq(m->state, "running") || str_eq(m->state, "done") || str_eq(m->state, "dropped") :
-					   str_eq(m->state, "done") || str_eq(m->state, "aborted");
+	return str_eq(m->role, "target") ? str_eq(m->state, "running") || str_eq(m->state, "done") || str_eq(m->state, "dropped")
+					 : str_eq(m->state, "done") || str_eq(m->state, "aborted");
 }
 
 static bool is_old(const char *folder)

@@ -59,7 +59,8 @@ static int make_folder(const char *parent, const char *name, mode_t mode, uid_t 
 int privsep_make_folders(const Davit__AgentConfig *c, const struct privsep_user *u, struct err *e)
 {
 	if (make_folder(c->state_dir, "", 0755, 0, 0, e) < 0 || make_folder(c->state_dir, "logs", 0750, 0, u->gid, e) < 0 ||
-	    make_folder(c->state_dir, "agent", 0700, u->uid, u->gid, e) < 0 || make_folder(c->state_dir, "agent/moves", 0700, u->uid, u->gid, e) < 0 ||
+	    make_folder(c->state_dir, "agent", 0700, u->uid, u->gid, e) < 0 ||
+	    make_folder(c->state_dir, "agent/moves", 0700, u->uid, u->gid, e) < 0 ||
 	    make_folder(c->state_dir, "agent/snapshots", 0700, u->uid, u->gid, e) < 0)
 		return -1;
 	return make_folder(c->run_dir, "", 0755, 0, 0, e);
@@ -157,16 +158,9 @@ int privsep_listen_tcp(const char *address, struct err *e)
 static int core_arguments(const Davit__AgentConfig *c, const char *config_path, gid_t log_gid, struct strv *argv, struct err *e)
 {
 	const char *const pairs[][2] = {
-		{ "--socket-fd", "3" },
-		{ "--state-dir", c->state_dir },
-		{ "--run-dir", c->run_dir },
-		{ "--policy", c->policy },
-		{ "--config", config_path },
-		{ "--cgroup-parent", c->cgroup_parent },
-		{ "--bin-dir", c->bin_dir },
-		{ "--criu", c->criu },
-		{ "--log-level", c->log_level },
-		{ "--log-format", c->log_format },
+		{ "--socket-fd", "3" },		 { "--state-dir", c->state_dir },	  { "--run-dir", c->run_dir }, { "--policy", c->policy },
+		{ "--config", config_path },	 { "--cgroup-parent", c->cgroup_parent }, { "--bin-dir", c->bin_dir }, { "--criu", c->criu },
+		{ "--log-level", c->log_level }, { "--log-format", c->log_format },
 	};
 
 	if (strv_add(argv, "davit-runtime", e) < 0 || strv_add(argv, "serve", e) < 0)

@@ -15,7 +15,7 @@ struct session {
 	char container[65];
 	int fd; /* the attach socket */
 	int refs;
-	bool listened; /* somebody reads its output */
+	bool listened;	/* somebody reads its output */
 	int64_t opened; /* CLOCK_MONOTONIC */
 };
 

@@ -1,7 +1,7 @@
 /* exec and attach: a session is opened by one request; its output is one long answer, its input one long body.
  *
- * Both directions are ExecFrame messages, delimited (proto/frame.h). They are turned from and into the monitor's datagrams (proto/attach.h) one by one,
- * so nothing is kept here but the frame in hand. */
+ * Both directions are ExecFrame messages, delimited (proto/frame.h). They are turned from and into the monitor's datagrams (proto/attach.h) one by
+ * one, so nothing is kept here but the frame in hand. */
 #include <errno.h>
 #include <poll.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 struct import {
 	struct core core;
 	uint64_t request;
-	int pipe; /* write end, owned */
+	int pipe;    /* write end, owned */
 	bool broken; /* the core stopped reading: its reply tells why */
 };
 

@@ -27,7 +27,10 @@ static const struct gauge {
 	size_t offset;
 	double scale;
 } gauges[] = {
-#define GAUGE(name, type, field, scale, help) { name, type, help, offsetof(Davit__ContainerStats, field), scale }
+#define GAUGE(name, type, field, scale, help)                                                                                                        \
+	{                                                                                                                                            \
+		name, type, help, offsetof(Davit__ContainerStats, field), scale                                                                      \
+	}
 	GAUGE("davit_container_cpu_seconds_total", "counter", cpu_ns, 1e-9, "CPU time used."),
 	GAUGE("davit_container_memory_bytes", "gauge", memory_bytes, 1, "Memory in use."),
 	GAUGE("davit_container_memory_limit_bytes", "gauge", memory_limit_bytes, 1, "Memory limit."),
@@ -85,8 +88,10 @@ int metrics_get(struct request *r, struct err *e)
 	auto_buf struct buf b = { 0 };
 
 	if (!list || put_containers(list, &b, e) < 0 || put_stats(r, list, &b, e) < 0 || put_moves(r, &b, e) < 0 ||
-	    buf_printf(&b, e, "# HELP davit_operations_running Operations that run now.\n# TYPE davit_operations_running gauge\ndavit_operations_running %u\n",
-		       r->agent->jobs.running) < 0)
+	    buf_printf(
+		&b, e,
+		"# HELP davit_operations_running Operations that run now.\n# TYPE davit_operations_running gauge\ndavit_operations_running %u\n",
+		r->agent->jobs.running) < 0)
 		return -1;
 	r->response = MHD_create_response_from_buffer(b.len, b.data, MHD_RESPMEM_MUST_COPY);
 	return r->response ? 0 : err_set(e, ERR_RESOURCE, 0, "no memory for an answer");

@@ -8,7 +8,8 @@ static int add_peers(const Davit__AgentConfig *c, size_t *n, Davit__Peer ***peer
 	for (size_t i = 0; i < c->n_peers; i++) {
 		Davit__Peer *p = pb_new(&davit__peer__descriptor, e);
 
-		if (!p || pb_push(n, peers, p, e) < 0 || pb_set_str(&p->name, c->peers[i]->name, e) < 0 || pb_set_str(&p->url, c->peers[i]->url, e) < 0)
+		if (!p || pb_push(n, peers, p, e) < 0 || pb_set_str(&p->name, c->peers[i]->name, e) < 0 ||
+		    pb_set_str(&p->url, c->peers[i]->url, e) < 0)
 			return -1;
 	}
 	return 0;

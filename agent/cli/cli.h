@@ -25,12 +25,12 @@ struct command {
 };
 
 enum option_kind {
-	OPTION_FLAG,	 /* bool */
-	OPTION_STRING,	 /* const char * */
-	OPTION_LIST,	 /* struct strv, repeatable */
-	OPTION_NUMBER,	 /* struct option_number */
-	OPTION_BYTES,	 /* struct option_number; "64m" */
-	OPTION_SECONDS,	 /* struct option_number; "90", "2m" */
+	OPTION_FLAG,	/* bool */
+	OPTION_STRING,	/* const char * */
+	OPTION_LIST,	/* struct strv, repeatable */
+	OPTION_NUMBER,	/* struct option_number */
+	OPTION_BYTES,	/* struct option_number; "64m" */
+	OPTION_SECONDS, /* struct option_number; "90", "2m" */
 };
 struct option_number {
 	bool given;

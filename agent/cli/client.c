@@ -187,7 +187,8 @@ static int perform(struct client *c, struct transfer *t, const char *text, struc
 	return status_of(c) >= 300 ? problem(c, t, e) : 0;
 }
 
-static int request(struct client *c, struct transfer *t, const char *method, const char *path, const ProtobufCMessage *in, int64_t size, struct err *e)
+static int request(struct client *c, struct transfer *t, const char *method, const char *path, const ProtobufCMessage *in, int64_t size,
+		   struct err *e)
 {
 	auto_free char *url = mem_printf(e, "%s%s", c->base, path);
 	auto_buf struct buf body = { 0 };

@@ -32,7 +32,8 @@ static int send_tar(struct cli *c, const char *name, const char *file, Davit__Im
 		return err_field(e, "FILE", "%s is no tar file", file);
 	if (!cli_client(c, e))
 		return -1;
-	return client_upload(c->client, "PUT", path, give, &fd, S_ISREG(st.st_mode) ? st.st_size : -1, &davit__image_import_answer__descriptor, out, e);
+	return client_upload(c->client, "PUT", path, give, &fd, S_ISREG(st.st_mode) ? st.st_size : -1, &davit__image_import_answer__descriptor, out,
+			     e);
 }
 
 static int import(struct cli *c, int argc, char **argv, struct err *e)
@@ -66,7 +67,8 @@ static int list(struct cli *c, int argc, char **argv, struct err *e)
 		const Davit__ImageInfo *im = images->images[i];
 		char bytes[32];
 
-		printf("%-24s %-10s %-8llu %s\n", im->name, str_human_bytes(im->bytes, bytes, sizeof(bytes)), (unsigned long long)im->files, im->digest);
+		printf("%-24s %-10s %-8llu %s\n", im->name, str_human_bytes(im->bytes, bytes, sizeof(bytes)), (unsigned long long)im->files,
+		       im->digest);
 	}
 	return 0;
 }

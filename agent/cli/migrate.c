@@ -72,8 +72,8 @@ static int list(struct cli *c, int argc, char **argv, struct err *e)
 	for (size_t i = 0; i < moves->n_migrations; i++) {
 		const Davit__MoveRecord *m = moves->migrations[i];
 
-		printf("%-33s %-20s %-7s %-16s %-10s %.19s\n", m->id, m->container, m->role ? m->role : "", m->peer ? m->peer : "", m->state ? m->state : "",
-		       m->started_at ? m->started_at : "");
+		printf("%-33s %-20s %-7s %-16s %-10s %.19s\n", m->id, m->container, m->role ? m->role : "", m->peer ? m->peer : "",
+		       m->state ? m->state : "", m->started_at ? m->started_at : "");
 	}
 	return 0;
 }

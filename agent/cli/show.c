@@ -39,8 +39,9 @@ static void print_row(const Davit__Container *k)
 	int n = a && a->address ? (int)strcspn(a->address, "/") : 0;
 
 	print_state(k, state, sizeof(state));
-	printf("%-24s %-14s %-8s %-16s %-16.*s %s\n", k->name, state, age(k->started_at, since, sizeof(since)), k->spec && k->spec->image ? k->spec->image : "",
-	       n, n ? a->address : "", k->spec && k->spec->process && k->spec->process->n_args ? k->spec->process->args[0] : "");
+	printf("%-24s %-14s %-8s %-16s %-16.*s %s\n", k->name, state, age(k->started_at, since, sizeof(since)),
+	       k->spec && k->spec->image ? k->spec->image : "", n, n ? a->address : "",
+	       k->spec && k->spec->process && k->spec->process->n_args ? k->spec->process->args[0] : "");
 }
 
 static bool is_shown(const Davit__Container *k, bool all)

@@ -84,7 +84,8 @@ static int list(struct cli *c, int argc, char **argv, struct err *e)
 		char bytes[32], stored[32];
 
 		printf("%-33s %-20s %-20.19s %-10s %-10s %s\n", s->id, s->container, s->created_at ? s->created_at : "",
-		       str_human_bytes(s->bytes, bytes, sizeof(bytes)), str_human_bytes(s->stored_bytes, stored, sizeof(stored)), s->reason ? s->reason : "");
+		       str_human_bytes(s->bytes, bytes, sizeof(bytes)), str_human_bytes(s->stored_bytes, stored, sizeof(stored)),
+		       s->reason ? s->reason : "");
 	}
 	return 0;
 }

@@ -6,7 +6,7 @@
 
 void spec_options_free(struct spec_options *o)
 {
-	struct strv *lists[] = { &o->publish, &o->cap_add, &o->cap_drop, &o->mounts, &o->tmpfs, &o->env,
+	struct strv *lists[] = { &o->publish, &o->cap_add, &o->cap_drop, &o->mounts,  &o->tmpfs,   &o->env,
 				 &o->labels,  &o->sysctls, &o->ulimits,	 &o->devices, &o->security };
 
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
@@ -28,7 +28,8 @@ void spec_options_table(struct spec_options *o, bool run, struct option out[SPEC
 		{ "cap-add", 0, "CAP", OPTION_LIST, &o->cap_add, "give a capability (as the host's policy allows)" },
 		{ "cap-drop", 0, "CAP|ALL", OPTION_LIST, &o->cap_drop, "take a capability" },
 		{ "read-only", 0, NULL, OPTION_FLAG, &o->read_only, "the root file system cannot be written" },
-		{ "mount", 0, "SOURCE:TARGET[:OPTION,…]", OPTION_LIST, &o->mounts, "bind a path of the host; options: ro, shared (same storage on all hosts)" },
+		{ "mount", 0, "SOURCE:TARGET[:OPTION,…]", OPTION_LIST, &o->mounts,
+		  "bind a path of the host; options: ro, shared (same storage on all hosts)" },
 		{ "tmpfs", 0, "TARGET[:OPTION,…]", OPTION_LIST, &o->tmpfs, "a tmpfs, such as /tmp:size=16m" },
 		{ "env", 'e', "KEY=VALUE", OPTION_LIST, &o->env, "an environment variable" },
 		{ "user", 'u', "UID[:GID]|NAME", OPTION_STRING, &o->user, "who runs it" },

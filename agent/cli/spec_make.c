@@ -163,10 +163,9 @@ static int set_rest(Davit__ContainerSpec *s, const struct spec_options *o, struc
 	s->stop_timeout_s = (uint32_t)MIN(o->stop_timeout.value, (uint64_t)UINT32_MAX);
 	s->has_log_max_bytes = o->log_max_bytes.given;
 	s->log_max_bytes = o->log_max_bytes.value;
-	return (o->hostname && pb_set_str(&s->hostname, o->hostname, e) < 0) ||
-			       (o->stop_signal && pb_set_str(&s->stop_signal, o->stop_signal, e) < 0) ?
-		       -1 :
-		       0;
+	return (o->hostname && pb_set_str(&s->hostname, o->hostname, e) < 0) || (o->stop_signal && pb_set_str(&s->stop_signal, o->stop_signal, e) < 0)
+		   ? -1
+		   : 0;
 }
 
 Davit__ContainerSpec *spec_make(const struct spec_options *o, const struct words *args, struct err *e)

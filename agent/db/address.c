@@ -102,7 +102,8 @@ static int make_address6(const char *subnet6, uint32_t v4, char **out, struct er
 }
 
 /* The address of one attachment: given ones are checked, else one is chosen. */
-static int complete_address(struct db *db, const Davit__CoreNetwork *net, Davit__NetworkAttachment *a, const char *id, uint32_t *address, struct err *e)
+static int complete_address(struct db *db, const Davit__CoreNetwork *net, Davit__NetworkAttachment *a, const char *id, uint32_t *address,
+			    struct err *e)
 {
 	struct subnet s, given;
 	uint32_t gateway = 0;
@@ -197,7 +198,8 @@ int db_address_check_networks(Davit__CoreNetwork *const *networks, size_t n, con
 		if (subnet_parse(net->subnet, &s, NULL, "subnet", e) < 0 || subnet_parse(a->address, &given, &address, "address", e) < 0)
 			return -1;
 		if (!subnet_has(&s, address))
-			return err_set(e, ERR_INCOMPATIBLE, 0, "address %s is not in network %s of this host (%s)", a->address, net->name, net->subnet);
+			return err_set(e, ERR_INCOMPATIBLE, 0, "address %s is not in network %s of this host (%s)", a->address, net->name,
+				       net->subnet);
 	}
 	return 0;
 }

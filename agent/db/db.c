@@ -15,17 +15,17 @@ struct db {
 };
 
 static const char schema[] =
-	"CREATE TABLE container(name TEXT PRIMARY KEY, id TEXT UNIQUE NOT NULL, ids_start INTEGER NOT NULL, ids_size INTEGER NOT NULL,"
-	" snapshot TEXT, message BLOB NOT NULL);"
-	"CREATE TABLE address(network TEXT NOT NULL, address TEXT NOT NULL, container TEXT NOT NULL, PRIMARY KEY(network, address));"
-	"CREATE TABLE port(protocol TEXT NOT NULL, host_ip TEXT NOT NULL, host_port INTEGER NOT NULL, container TEXT NOT NULL,"
-	" PRIMARY KEY(protocol, host_ip, host_port));"
-	"CREATE TABLE operation(id TEXT PRIMARY KEY, seq INTEGER NOT NULL, container TEXT, state TEXT NOT NULL, message BLOB NOT NULL);"
-	"CREATE TABLE move(id TEXT NOT NULL, role TEXT NOT NULL, seq INTEGER NOT NULL, container TEXT NOT NULL, message BLOB NOT NULL,"
-	" PRIMARY KEY(id, role));"
-	"CREATE TABLE event(id INTEGER PRIMARY KEY AUTOINCREMENT, message BLOB NOT NULL);"
-	"CREATE TABLE idempotency(key TEXT PRIMARY KEY, request BLOB NOT NULL, time INTEGER NOT NULL, status INTEGER NOT NULL, type TEXT,"
-	" answer BLOB);";
+    "CREATE TABLE container(name TEXT PRIMARY KEY, id TEXT UNIQUE NOT NULL, ids_start INTEGER NOT NULL, ids_size INTEGER NOT NULL,"
+    " snapshot TEXT, message BLOB NOT NULL);"
+    "CREATE TABLE address(network TEXT NOT NULL, address TEXT NOT NULL, container TEXT NOT NULL, PRIMARY KEY(network, address));"
+    "CREATE TABLE port(protocol TEXT NOT NULL, host_ip TEXT NOT NULL, host_port INTEGER NOT NULL, container TEXT NOT NULL,"
+    " PRIMARY KEY(protocol, host_ip, host_port));"
+    "CREATE TABLE operation(id TEXT PRIMARY KEY, seq INTEGER NOT NULL, container TEXT, state TEXT NOT NULL, message BLOB NOT NULL);"
+    "CREATE TABLE move(id TEXT NOT NULL, role TEXT NOT NULL, seq INTEGER NOT NULL, container TEXT NOT NULL, message BLOB NOT NULL,"
+    " PRIMARY KEY(id, role));"
+    "CREATE TABLE event(id INTEGER PRIMARY KEY AUTOINCREMENT, message BLOB NOT NULL);"
+    "CREATE TABLE idempotency(key TEXT PRIMARY KEY, request BLOB NOT NULL, time INTEGER NOT NULL, status INTEGER NOT NULL, type TEXT,"
+    " answer BLOB);";
 
 static int failed(struct db *db, struct err *e, const char *what)
 {

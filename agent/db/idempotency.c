@@ -70,7 +70,8 @@ int idempotency_begin(struct db *db, const char *key, const uint8_t hash[IDEMPOT
 	if (check_key(key, e) < 0 || db_begin(db, true, e) < 0)
 		return -1;
 	if (db_query(db, e, take, &f, "SELECT request, status, type, answer FROM idempotency WHERE key = ?", "s", key) < 0 ||
-	    (!f.any && db_exec(db, e, "INSERT INTO idempotency VALUES(?, ?, ?, 0, NULL, NULL)", "sbi", key, hash, (size_t)IDEMPOTENCY_HASH, now) < 0)) {
+	    (!f.any &&
+	     db_exec(db, e, "INSERT INTO idempotency VALUES(?, ?, ?, 0, NULL, NULL)", "sbi", key, hash, (size_t)IDEMPOTENCY_HASH, now) < 0)) {
 		db_rollback(db);
 		goto fail;
 	}

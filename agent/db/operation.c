@@ -22,8 +22,8 @@ int db_operation_put(struct db *db, const Davit__Operation *op, bool durable, st
 	return put(db, durable,
 		   "INSERT INTO operation(id, state, container, message, seq) VALUES(?, ?, ?, ?, (SELECT coalesce(max(seq), 0) + 1 FROM operation))"
 		   " ON CONFLICT(id) DO UPDATE SET state = excluded.state, container = excluded.container, message = excluded.message",
-		   "DELETE FROM operation WHERE state <> 'running' AND seq <= (SELECT max(seq) FROM operation) - ?", op->id, op->state,
-		   op->container, &op->base, e);
+		   "DELETE FROM operation WHERE state <> 'running' AND seq <= (SELECT max(seq) FROM operation) - ?", op->id, op->state, op->container,
+		   &op->base, e);
 }
 
 static int take_operation(sqlite3_stmt *row, void *arg, struct err *e)
@@ -53,8 +53,8 @@ static int add_operation(sqlite3_stmt *row, void *arg, struct err *e)
 
 int db_operation_list(struct db *db, const char *container, Davit__OperationList *list, struct err *e)
 {
-	return db_query(db, e, add_operation, list,
-			"SELECT message FROM operation WHERE ?1 IS NULL OR container = ?1 ORDER BY seq DESC LIMIT 1000", "s", container);
+	return db_query(db, e, add_operation, list, "SELECT message FROM operation WHERE ?1 IS NULL OR container = ?1 ORDER BY seq DESC LIMIT 1000",
+			"s", container);
 }
 
 static int interrupt_one(struct db *db, Davit__Operation *op, struct err *e)

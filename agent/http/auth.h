@@ -1,7 +1,8 @@
 /* Who is asking, and what they may.
  *
  * Over the unix socket: root and members of the configured group are operators (SO_PEERCRED, SO_PEERGROUPS, unix(7)). Over TCP: the client
- * certificate's subject; each OU "reader", "operator" or "peer" gives that role, the CN is the name. The certificate was demanded and checked in the TLS handshake. */
+ * certificate's subject; each OU "reader", "operator" or "peer" gives that role, the CN is the name. The certificate was demanded and checked in the
+ * TLS handshake. */
 #pragma once
 #include <gnutls/gnutls.h>
 #include <stdbool.h>

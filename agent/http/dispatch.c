@@ -100,8 +100,8 @@ enum MHD_Result dispatch_answer(struct request *r)
 	if (!r->failed)
 		r->failed = run(r, &r->error) < 0;
 	if (!r->failed && !r->response) {
-		r->response = r->answer ? request_encode(r, r->answer, false, &r->error) :
-					  MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
+		r->response = r->answer ? request_encode(r, r->answer, false, &r->error)
+					: MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
 		r->failed = !r->response;
 	}
 	if (r->failed)

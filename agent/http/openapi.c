@@ -124,12 +124,14 @@ static int put_parameters(const struct route *r, struct buf *b, struct err *e)
 		comma = ", ";
 	}
 	for (const char *p = r->query; p && *p; p += strcspn(p, ",") + (p[strcspn(p, ",")] == ',')) {
-		if (buf_printf(b, e, "%s{\"name\": \"%.*s\", \"in\": \"query\", \"schema\": {\"type\": \"string\"}}", comma, (int)strcspn(p, ","), p) < 0)
+		if (buf_printf(b, e, "%s{\"name\": \"%.*s\", \"in\": \"query\", \"schema\": {\"type\": \"string\"}}", comma, (int)strcspn(p, ","),
+			       p) < 0)
 			return -1;
 		comma = ", ";
 	}
 	if ((r->flags & ROUTE_IDEMPOTENT_KEY) &&
-	    buf_printf(b, e, "%s{\"name\": \"Idempotency-Key\", \"in\": \"header\", \"schema\": {\"type\": \"string\", \"maxLength\": 128}}", comma) < 0)
+	    buf_printf(b, e, "%s{\"name\": \"Idempotency-Key\", \"in\": \"header\", \"schema\": {\"type\": \"string\", \"maxLength\": 128}}", comma) <
+		0)
 		return -1;
 	return buf_puts(b, "], ", e);
 }
@@ -152,7 +154,8 @@ static int put_route(struct messages *m, const struct route *r, struct buf *b, s
 
 	for (size_t i = 0; r->method[i] && i < sizeof(method) - 1; i++)
 		method[i] = (char)tolower((unsigned char)r->method[i]);
-	if (buf_printf(b, e, "\n      \"%s\": {\"operationId\": \"%s\", \"summary\": \"%s\", \"x-role\": \"%s\", ", method, r->name, r->summary, role) < 0 ||
+	if (buf_printf(b, e, "\n      \"%s\": {\"operationId\": \"%s\", \"summary\": \"%s\", \"x-role\": \"%s\", ", method, r->name, r->summary,
+		       role) < 0 ||
 	    put_parameters(r, b, e) < 0)
 		return -1;
 	if (r->in) {
@@ -202,13 +205,16 @@ int openapi_print(struct buf *out, struct err *e)
 	struct messages m = { .n = 0 };
 
 	want(&m, &davit__problem__descriptor);
-	if (buf_printf(out, e,
-		       "{\n  \"openapi\": \"3.1.0\",\n  \"info\": {\"title\": \"davit\", \"version\": \"%s\", \"description\": \"Containers of one host: make, watch, move. "
-		       "Limits: %d bytes of headers, 1 MiB of a body unless configured otherwise, %d connections, %d s of silence.\"},\n  \"paths\": {",
-		       DAVIT_VERSION, SERVER_HEADERS_MAX, SERVER_CONNECTIONS, SERVER_IDLE_SECONDS) < 0 ||
+	if (buf_printf(
+		out, e,
+		"{\n  \"openapi\": \"3.1.0\",\n  \"info\": {\"title\": \"davit\", \"version\": \"%s\", \"description\": \"Containers of one host: "
+		"make, watch, move. "
+		"Limits: %d bytes of headers, 1 MiB of a body unless configured otherwise, %d connections, %d s of silence.\"},\n  \"paths\": {",
+		DAVIT_VERSION, SERVER_HEADERS_MAX, SERVER_CONNECTIONS, SERVER_IDLE_SECONDS) < 0 ||
 	    put_paths(&m, out, e) < 0 ||
 	    buf_puts(out,
-		     "\n  },\n  \"components\": {\n    \"responses\": {\"problem\": {\"description\": \"RFC 9457\", \"content\": {\"application/problem+json\": "
+		     "\n  },\n  \"components\": {\n    \"responses\": {\"problem\": {\"description\": \"RFC 9457\", \"content\": "
+		     "{\"application/problem+json\": "
 		     "{\"schema\": {\"$ref\": \"#/components/schemas/Problem\"}}}}},\n    \"schemas\": {",
 		     e) < 0)
 		return -1;

@@ -40,8 +40,8 @@ Davit__Problem *problem_new(const struct err *from, const Davit__Error *details,
 	p->type = mem_printf(NULL, PROBLEM_TYPE "%s", info->name);
 	p->title = title_of(info->name);
 	if (!p->type || !p->title || pb_set_str(&p->code, info->name, NULL) < 0 || pb_set_str(&p->detail, from->msg, NULL) < 0 ||
-	    (from->field[0] && pb_set_str(&p->field, from->field, NULL) < 0) ||
-	    (from->remedy[0] && pb_set_str(&p->remedy, from->remedy, NULL) < 0) || (details && copy_details(p, details) < 0))
+	    (from->field[0] && pb_set_str(&p->field, from->field, NULL) < 0) || (from->remedy[0] && pb_set_str(&p->remedy, from->remedy, NULL) < 0) ||
+	    (details && copy_details(p, details) < 0))
 		return NULL;
 	return steal_ptr(&p);
 }

@@ -34,15 +34,15 @@ struct route {
 	const ProtobufCMessageDescriptor *in, *out; /* NULL: no body */
 	int status;				    /* of success */
 	int (*handle)(struct request *r, struct err *e);
-	const char *query;	      /* "force,since": names of query parameters; NULL: none */
-	const char *media;	      /* type of a streamed answer, or NULL */
-	const struct upload *upload;  /* or NULL */
+	const char *query;	     /* "force,since": names of query parameters; NULL: none */
+	const char *media;	     /* type of a streamed answer, or NULL */
+	const struct upload *upload; /* or NULL */
 	unsigned flags;
 	const char *name, *summary; /* for the API description */
 };
 
-/* The route for a request and the values of its path's parameters. NULL: ERR_NOT_FOUND, or ERR_UNSUPPORTED (the path exists with other methods), or ERR_INVALID for a
- * malformed name. */
+/* The route for a request and the values of its path's parameters. NULL: ERR_NOT_FOUND, or ERR_UNSUPPORTED (the path exists with other methods), or
+ * ERR_INVALID for a malformed name. */
 const struct route *route_find(const struct route *table, size_t n, const char *method, const char *path,
 			       char params[ROUTE_PARAMS][ROUTE_PARAM_MAX + 1], struct err *e);
 /* Whether `name` is among the route's query parameters. */

@@ -1,8 +1,10 @@
 /* libmicrohttpd's callbacks: from a connection to a handler and back. */
 #include "agent/http/server.h"
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include "agent/agent.h"
 #include "agent/http/dispatch.h"
 #include "agent/http/request.h"
@@ -25,13 +27,26 @@ static const union MHD_ConnectionInfo *info_of(struct MHD_Connection *c, enum MH
 	return MHD_get_connection_info(c, t);
 }
 
+/* A peer whose host went away is noticed within half a minute, also by streams that have no limit of idle time. */
+static void keep_alive(int fd)
+{
+	const struct {
+		int level, name, value;
+	} options[] = { { SOL_SOCKET, SO_KEEPALIVE, 1 }, { IPPROTO_TCP, TCP_KEEPIDLE, 15 }, { IPPROTO_TCP, TCP_KEEPINTVL, 5 }, { IPPROTO_TCP, TCP_KEEPCNT, 3 } };
+
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(options[i].value));
+}
+
 static void on_connection(void *arg, struct MHD_Connection *c, void **socket_context, enum MHD_ConnectionNotificationCode code)
 {
 	const union MHD_ConnectionInfo *info = info_of(c, MHD_CONNECTION_INFO_GNUTLS_SESSION);
 
 	(void)arg, (void)socket_context;
-	if (code == MHD_CONNECTION_NOTIFY_STARTED && info && info->tls_session)
-		auth_demand_certificate(info->tls_session);
+	if (code != MHD_CONNECTION_NOTIFY_STARTED || !info || !info->tls_session)
+		return;
+	auth_demand_certificate(info->tls_session);
+	keep_alive(info_of(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
 }
 
 static int authenticate(struct request *r, struct err *e)
@@ -152,10 +167,10 @@ static struct MHD_Daemon *start(struct server *s, int fd, bool tls, struct err *
 	struct MHD_OptionItem none[] = { { MHD_OPTION_END, 0, NULL } };
 	unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | MHD_USE_ERROR_LOG | MHD_USE_ITC;
 	struct MHD_Daemon *d = MHD_start_daemon(
-		flags | (tls ? MHD_USE_TLS : 0), 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, s, MHD_OPTION_LISTEN_SOCKET,
-		fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)SERVER_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SERVER_IDLE_SECONDS,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_THREAD_STACK_SIZE, THREAD_STACK, MHD_OPTION_NOTIFY_COMPLETED,
-		on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_ARRAY, tls ? secure : none, MHD_OPTION_END);
+	    flags | (tls ? MHD_USE_TLS : 0), 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, s, MHD_OPTION_LISTEN_SOCKET, fd,
+	    MHD_OPTION_CONNECTION_LIMIT, (unsigned)SERVER_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SERVER_IDLE_SECONDS,
+	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_THREAD_STACK_SIZE, THREAD_STACK, MHD_OPTION_NOTIFY_COMPLETED,
+	    on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_ARRAY, tls ? secure : none, MHD_OPTION_END);
 
 	if (!d) {
 		err_set(e, ERR_INTERNAL, 0, "the HTTP server does not start on the %s", tls ? "TCP socket" : "unix socket");

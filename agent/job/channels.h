@@ -12,7 +12,7 @@ struct channel {
 	int fd; /* owned */
 	struct store_writer *writer;
 	struct store_reader *reader;
-	struct pages pages; /* of a dump's page channel */
+	struct pages pages;	 /* of a dump's page channel */
 	_Atomic uint64_t *bytes; /* moved by all channels together */
 	pthread_t thread;
 	bool running;

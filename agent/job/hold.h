@@ -16,7 +16,8 @@ struct hold_table {
 };
 
 void hold_table_init(struct hold_table *t);
-/* Alone, for `what` ("migrate", "snapshot", …, a static string). Waits up to 5 s for short changes to end. 0 or -1 (ERR_BUSY tells what it is busy with). */
+/* Alone, for `what` ("migrate", "snapshot", …, a static string). Waits up to 5 s for short changes to end. 0 or -1 (ERR_BUSY tells what it is busy
+ * with). */
 int hold_take(struct hold_table *t, const char *name, const char *what, struct err *e);
 /* Together with other short changes. 0 or -1 (ERR_BUSY). */
 int hold_share(struct hold_table *t, const char *name, struct err *e);

@@ -1,8 +1,8 @@
 /* CRIU's page-server protocol, as far as a recorder of it needs: a dump asks questions on the same socket, which a snapshot has to answer itself,
  * since the real page server reads the recording only at the restore.
  *
- * The answers (criu/page-xfer.c): to OPEN2 one byte "has a parent: no"; to PARENT an int, no; to CLOSE and FORCE_CLOSE a status, fine. The header has 24
- * bytes up to CRIU 4.1 and 32 since (nr_pages became 64 bits wide); which one is seen at the first message, whose dst_id is never 0. */
+ * The answers (criu/page-xfer.c): to OPEN2 one byte "has a parent: no"; to PARENT an int, no; to CLOSE and FORCE_CLOSE a status, fine. The header has
+ * 24 bytes up to CRIU 4.1 and 32 since (nr_pages became 64 bits wide); which one is seen at the first message, whose dst_id is never 0. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -141,9 +141,8 @@ static int run_restore(struct restoring *r, struct err *e)
 	char boot_id[37];
 
 	job_phase(r->job, "restore");
-	if (proc_boot_id(boot_id, e) < 0 ||
-	    clock_policy_offsets(r->policy, dump->clock, clock_elapsed_local(dump->clock, boot_id, &now), &now, &run.offset_monotonic,
-				 &run.offset_boottime, e) < 0)
+	if (proc_boot_id(boot_id, e) < 0 || clock_policy_offsets(r->policy, dump->clock, clock_elapsed_local(dump->clock, boot_id, &now), &now,
+								 &run.offset_monotonic, &run.offset_boottime, e) < 0)
 		return -1;
 	run.name = (char *)(uintptr_t)r->name;
 	run.n_descriptors = dump->n_descriptors;

@@ -200,7 +200,9 @@ static int run(struct job *j, void *arg, struct err *e)
 	struct agent *a = job_agent(j);
 	auto_pb(Davit__SnapshotManifest) *manifest = pb_new(&davit__snapshot_manifest__descriptor, e);
 	auto_store_writer struct store_writer *writer = NULL;
-	struct making m = { .job = j, .agent = a, .name = job_container(j), .args = arg, .manifest = manifest, .began = clock_now_ns(CLOCK_MONOTONIC) };
+	struct making m = {
+		.job = j, .agent = a, .name = job_container(j), .args = arg, .manifest = manifest, .began = clock_now_ns(CLOCK_MONOTONIC)
+	};
 	int r = -1;
 
 	if (!manifest || core_channel(&a->core, NULL, &m.core, e) < 0)

@@ -10,9 +10,9 @@ struct snapshot_args {
 Davit__Operation *snapshot_job_create(struct agent *a, const char *container, struct snapshot_args args, struct err *e);
 
 struct restore_args {
-	char *snapshot;			/* owned id */
+	char *snapshot;			 /* owned id */
 	Davit__SnapshotRestore *request; /* owned */
-	bool checkpoint;		/* of a checkpointed container: its connections are kept */
+	bool checkpoint;		 /* of a checkpointed container: its connections are kept */
 };
 /* container: the name it gets. Takes the members of args over. Owned operation, or NULL. */
 Davit__Operation *snapshot_job_restore(struct agent *a, const char *container, struct restore_args args, struct err *e);

@@ -225,6 +225,66 @@ teardown() {
 	bad logLevel '.logLevel = "loud"' || bad level '.logLevel = "loud"'
 }
 
+counter() { # NAME: a container that counts in a file on its tmpfs
+	davit run --detach --name "$1" --image base --tmpfs /t:size=1m -- /bin/sh -c 'i=0; while :; do i=$((i+1)); echo $i >/t/n.new; mv /t/n.new /t/n; sleep 0.02; done' >/dev/null
+	retry 5 eval '[ "$(davit exec '"$1"' /bin/cat /t/n 2>/dev/null || echo 0)" -gt 3 ]'
+}
+counted() { davit exec "$1" /bin/cat /t/n; }
+need_criu() { davit info --json | jq -e '.facts.criuPath and (.facts.criuProblem | not)' >/dev/null || skip "no criu that works here"; }
+
+@test "a snapshot leaves its container running, restores as a clone and goes" {
+	need_criu
+	counter count
+	run davit snapshot create count --label by=test
+	[ "$status" = 0 ]
+	[ -z "$output" ]
+	at=$(counted count)
+	retry 5 eval '[ "$(counted count)" -gt "$at" ]'
+	id=$(davit snapshot list count --json | jq -r '.snapshots[-1].id')
+	[ "$(davit snapshot list count --json | jq -r '.snapshots[-1].labels[0].value')" = test ]
+	davit snapshot restore "$id" --name clone
+	[ "$(counted clone)" -gt 3 ]
+	[ "$(davit inspect clone | jq -r .id)" != "$(davit inspect count | jq -r .id)" ]
+	run davit snapshot restore "$id"
+	[ "$status" = 73 ]
+	davit rm --force count
+	davit snapshot restore "$id"
+	[ "$(counted count)" -gt 3 ]
+	davit snapshot rm "$id"
+	run davit snapshot restore "$id" --name again
+	[ "$status" = 66 ]
+}
+
+@test "a checkpointed container is gone from the host and goes on where it was" {
+	need_criu
+	counter kept
+	davit checkpoint kept
+	[ "$(davit inspect kept | jq -r .state)" = checkpointed ]
+	run davit exec kept /bin/true
+	[ "$status" != 0 ]
+	id=$(davit snapshot list kept --json | jq -r '.snapshots[-1].id')
+	run davit snapshot rm "$id"
+	[ "$status" = 79 ]
+	agent_stop
+	agent_start
+	davit restore kept
+	[ "$(counted kept)" -gt 3 ]
+	davit rm --force kept
+	davit snapshot rm "$id"
+}
+
+@test "prune keeps what its rules say and refuses to keep nothing" {
+	need_criu
+	counter old
+	for _ in 1 2 3; do davit snapshot create old; done
+	run davit snapshot prune old
+	[ "$status" = 64 ]
+	[[ $(davit snapshot prune old --keep-last 1 --dry-run) == *"2 removed, 1 kept"* ]]
+	davit snapshot prune old --keep-last 1
+	[ "$(davit snapshot list old --json | jq '.snapshots | length')" = 1 ]
+	davit snapshot rm "$(davit snapshot list old --json | jq -r '.snapshots[0].id')"
+}
+
 @test "metrics and the description of the API are well formed" {
 	davit run --detach --name m --image base --memory 32m -- /bin/sleep 1000 >/dev/null
 	run api GET /metrics

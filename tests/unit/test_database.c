@@ -49,8 +49,16 @@ static void attach(Davit__Container *c, const char *address, uint32_t port)
 	}
 }
 
-static Davit__CoreNetwork lan = { PROTOBUF_C_MESSAGE_INIT(&davit__core_network__descriptor), (char *)"lan", (char *)"br0", (char *)"10.5.0.0/29",
-				  (char *)"10.5.0.1", 0, 0, NULL, NULL, NULL };
+static Davit__CoreNetwork lan = { PROTOBUF_C_MESSAGE_INIT(&davit__core_network__descriptor),
+				  (char *)"lan",
+				  (char *)"br0",
+				  (char *)"10.5.0.0/29",
+				  (char *)"10.5.0.1",
+				  0,
+				  0,
+				  NULL,
+				  NULL,
+				  NULL };
 static Davit__CoreNetwork *const networks[] = { &lan };
 
 static void name_and_address_are_given_once(void **state)
@@ -119,7 +127,8 @@ static void chosen_addresses_fill_the_subnet_and_then_fail(void **state)
 
 static void address_outside_the_subnet_is_refused_with_its_field(void **state)
 {
-	static const char *const bad[] = { "10.6.0.2/29", "10.5.0.1/29", "10.5.0.0/29", "10.5.0.7/29", "10.5.0.2/24", "x", "10.5.0.2/", "10.5.0.300/29" };
+	static const char *const bad[] = { "10.6.0.2/29", "10.5.0.1/29", "10.5.0.0/29", "10.5.0.7/29",
+					   "10.5.0.2/24", "x",		 "10.5.0.2/",	"10.5.0.300/29" };
 	struct db *db = open_db();
 
 	(void)state;

@@ -14,12 +14,9 @@ struct values {
 static int parse(struct values *v, int min, int max, bool program, struct words *w, struct err *e, char **argv)
 {
 	const struct option options[] = {
-		{ "flag", 'f', NULL, OPTION_FLAG, &v->flag, "" },
-		{ "text", 't', "TEXT", OPTION_STRING, &v->text, "" },
-		{ "bytes", 'b', "BYTES", OPTION_BYTES, &v->bytes, "" },
-		{ "seconds", 0, "SPAN", OPTION_SECONDS, &v->seconds, "" },
-		{ "list", 'l', "ITEM", OPTION_LIST, &v->list, "" },
-		{ 0 },
+		{ "flag", 'f', NULL, OPTION_FLAG, &v->flag, "" },	{ "text", 't', "TEXT", OPTION_STRING, &v->text, "" },
+		{ "bytes", 'b', "BYTES", OPTION_BYTES, &v->bytes, "" }, { "seconds", 0, "SPAN", OPTION_SECONDS, &v->seconds, "" },
+		{ "list", 'l', "ITEM", OPTION_LIST, &v->list, "" },	{ 0 },
 	};
 	struct cli c = { .command = &command };
 	int argc = 0;
@@ -72,7 +69,7 @@ static void mistakes_name_the_option(void **state)
 {
 	static const struct {
 		const char *a, *b, *field;
-	} bad[] = { { "--nosuch", "x", "--nosuch" }, { "--text", NULL, "--text" }, { "--bytes", "12x", "--bytes" }, { "-z", NULL, "-z" },
+	} bad[] = { { "--nosuch", "x", "--nosuch" },	  { "--text", NULL, "--text" }, { "--bytes", "12x", "--bytes" }, { "-z", NULL, "-z" },
 		    { "--seconds", "soon", "--seconds" }, { "--flag=1", NULL, "flag" } };
 	struct values v;
 	struct words w;
@@ -114,10 +111,10 @@ static void options_of_run_make_a_spec(void **state)
 {
 	struct err e;
 	auto_pb(Davit__ContainerSpec) *s =
-		spec_of(&e, RUN(S("--network"), S("lan"), S("--ip"), S("10.0.0.5"), S("--publish"), S("127.0.0.1:8080:80/udp"), S("--memory"), S("256m"),
-				S("--cpus"), S("1.5"), S("--cap-add"), S("net_admin"), S("--cap-drop"), S("all"), S("--mount"), S("/a:/b:ro,nosuid"),
-				S("--tmpfs"), S("/tmp:size=16m"), S("--ulimit"), S("nofile=10:20"), S("--device"), S("/dev/fuse:rw"), S("--label"), S("a=b=c"),
-				S("--read-only"), S("--security-opt"), S("seccomp=unconfined"), S("--env"), S("A=1")));
+	    spec_of(&e, RUN(S("--network"), S("lan"), S("--ip"), S("10.0.0.5"), S("--publish"), S("127.0.0.1:8080:80/udp"), S("--memory"), S("256m"),
+			    S("--cpus"), S("1.5"), S("--cap-add"), S("net_admin"), S("--cap-drop"), S("all"), S("--mount"), S("/a:/b:ro,nosuid"),
+			    S("--tmpfs"), S("/tmp:size=16m"), S("--ulimit"), S("nofile=10:20"), S("--device"), S("/dev/fuse:rw"), S("--label"),
+			    S("a=b=c"), S("--read-only"), S("--security-opt"), S("seccomp=unconfined"), S("--env"), S("A=1")));
 
 	(void)state;
 	assert_non_null(s);
@@ -144,9 +141,9 @@ static void options_of_run_make_a_spec(void **state)
 static void malformed_options_of_run_are_named(void **state)
 {
 	static const char *const bad[][2] = {
-		{ "--memory", "12x" },	 { "--cpus", "many" },	      { "--pids", "0" },	{ "--mount", "/only" },	  { "--mount", "a:/b" },
-		{ "--tmpfs", "tmp" },	 { "--env", "NOVALUE" },      { "--label", "=x" },	{ "--ulimit", "nofile" }, { "--device", "fuse" },
-		{ "--device", "/dev/x:q" }, { "--publish", "80:80" }, { "--security-opt", "x" }, { "--network", "a b" },  { "--ip", "10.0.0.1" },
+		{ "--memory", "12x" },	    { "--cpus", "many" },     { "--pids", "0" },	 { "--mount", "/only" },   { "--mount", "a:/b" },
+		{ "--tmpfs", "tmp" },	    { "--env", "NOVALUE" },   { "--label", "=x" },	 { "--ulimit", "nofile" }, { "--device", "fuse" },
+		{ "--device", "/dev/x:q" }, { "--publish", "80:80" }, { "--security-opt", "x" }, { "--network", "a b" },   { "--ip", "10.0.0.1" },
 	};
 
 	(void)state;
@@ -161,10 +158,8 @@ static void malformed_options_of_run_are_named(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_form_of_an_option_is_taken),
-		cmocka_unit_test(words_of_a_program_are_not_options),
-		cmocka_unit_test(mistakes_name_the_option),
-		cmocka_unit_test(options_of_run_make_a_spec),
+		cmocka_unit_test(every_form_of_an_option_is_taken),   cmocka_unit_test(words_of_a_program_are_not_options),
+		cmocka_unit_test(mistakes_name_the_option),	      cmocka_unit_test(options_of_run_make_a_spec),
 		cmocka_unit_test(malformed_options_of_run_are_named),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

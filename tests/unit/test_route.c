@@ -43,8 +43,11 @@ static void unknown_path_is_not_found_and_wrong_method_is_told_apart(void **stat
 
 static void malformed_name_is_refused_with_its_field(void **state)
 {
-	static const char *const bad[] = { "/v1/containers/..", "/v1/containers/.hidden", "/v1/containers/a b", "/v1/containers/a\nb", "/v1/containers/é",
-					   "/v1/containers/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
+	static const char *const bad[] = {
+		"/v1/containers/..",  "/v1/containers/.hidden",
+		"/v1/containers/a b", "/v1/containers/a\nb",
+		"/v1/containers/é",   "/v1/containers/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	};
 	char p[ROUTE_PARAMS][ROUTE_PARAM_MAX + 1];
 	struct err e;
 
