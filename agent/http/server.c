@@ -1,5 +1,6 @@
 /* libmicrohttpd's callbacks: from a connection to a handler and back. */
 #include "agent/http/server.h"
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
@@ -32,7 +33,9 @@ static void keep_alive(int fd)
 {
 	const struct {
 		int level, name, value;
-	} options[] = { { SOL_SOCKET, SO_KEEPALIVE, 1 }, { IPPROTO_TCP, TCP_KEEPIDLE, 15 }, { IPPROTO_TCP, TCP_KEEPINTVL, 5 }, { IPPROTO_TCP, TCP_KEEPCNT, 3 } };
+	} options[] = {
+		{ SOL_SOCKET, SO_KEEPALIVE, 1 }, { IPPROTO_TCP, TCP_KEEPIDLE, 15 }, { IPPROTO_TCP, TCP_KEEPINTVL, 5 }, { IPPROTO_TCP, TCP_KEEPCNT, 3 }
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(options); i++)
 		setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(options[i].value));
