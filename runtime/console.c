@@ -54,7 +54,7 @@ int console_receive(int sock, struct err *e)
 }
 
 /* Not fd_send_msg(): that speaks SEQPACKET, and the console socket of other programs is a stream. */
-static int send_master(int sock, int master, const char *name, struct err *e)
+int console_send(int sock, int master, const char *name, struct err *e)
 {
 	union {
 		struct cmsghdr h;
@@ -104,7 +104,7 @@ int console_open(int rootfd, int sock, const Davit__OciBox *size, struct err *e)
 			return err_sys(e, errno, "set the size of the terminal");
 	}
 	snprintf(name, sizeof(name), "/dev/pts/%u", number);
-	return send_master(sock, master, name, e) < 0 ? -1 : steal_fd(&slave);
+	return console_send(sock, master, name, e) < 0 ? -1 : steal_fd(&slave);
 }
 
 int console_mount(int rootfd, int slave, struct err *e)

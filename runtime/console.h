@@ -13,6 +13,8 @@ int console_pair(int *mine, int *childs, struct err *e);
 int console_receive(int sock, struct err *e);
 /* Init: a new pty of the container's own devpts (rootfd: its root), its master sent over sock. Returns an owned fd of the slave. */
 int console_open(int rootfd, int sock, const Davit__OciBox *size, struct err *e);
+/* Sends a master with the name of its slave, as console sockets take it. */
+int console_send(int sock, int master, const char *name, struct err *e);
 /* Init: the slave at /dev/console, made if missing. */
 int console_mount(int rootfd, int slave, struct err *e);
 

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 #include "base/err.h"
 #include "base/str.h"
+#include "core.pb-c.h"
 #include "oci.pb-c.h"
 #include "runtime/timens.h"
 #include "state.pb-c.h"
@@ -62,10 +63,12 @@ struct checkpoint_options {
 	const char *image_path, *work_path;
 	bool leave_running, tcp_established, tcp_close, ext_unix_sk, shell_job, file_locks, lazy_pages;
 	const char *lsm_profile;
-	int page_server_fd; /* a connected socket to a page server, or -1 */
-	int cancel_fd;	    /* readable: the dump is ended and undone, or -1 */
+	int page_server_fd;		/* a connected socket to a page server, or -1 */
+	int cancel_fd;			/* readable: the dump ends and the container is left as it was; 0 or -1: none */
+	Davit__ObstacleList *obstacles; /* gets the causes of ERR_OBSTACLE, or NULL */
 };
-/* Dumps (runtime/criu/checkpoint.c). The container is paused during it; afterwards stopped, or as before if leave_running. */
+/* Dumps (runtime/criu/checkpoint.c). A paused container may be dumped as well. The network is held from before the dump; afterwards the container is
+ * stopped and its network still held, or with leave_running, or after a failure, both are as before. */
 int container_checkpoint(const struct runtime *rt, const char *id, const struct checkpoint_options *o, struct err *e);
 
 struct restore_options {
@@ -74,6 +77,9 @@ struct restore_options {
 	const struct timens_offsets *offsets; /* NULL: those of the images, so that both clocks stand still meanwhile */
 	bool tcp_established, tcp_close, ext_unix_sk, shell_job, file_locks, lazy_pages;
 	const char *lsm_profile;
-	bool paused; /* leave it frozen: container_resume starts it */
+	const Davit__IdRange *ids; /* the user namespace's range, instead of the one in the bundle's config.json */
+	bool paused;		   /* leave it frozen: container_resume starts it */
+	int cancel_fd;		   /* readable: the restore ends and leaves nothing; 0 or -1: none */
+	Davit__ObstacleList *obstacles;
 };
 int container_restore(const struct runtime *rt, const char *id, const struct restore_options *o, struct err *e);

@@ -14,7 +14,8 @@ struct cli {
 	struct runtime rt;
 	const char *command;
 	bool json_log;
-	int listen_fds; /* LISTEN_FDS of the caller: descriptors from 3 on that the process gets too */
+	Davit__ObstacleList *obstacles; /* of checkpoint and restore; told through DAVIT_ERROR_FD */
+	int listen_fds;			/* LISTEN_FDS of the caller: descriptors from 3 on that the process gets too */
 };
 
 struct cli_option {

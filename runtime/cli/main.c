@@ -106,7 +106,7 @@ static int open_log(const struct cli *c, struct err *e)
 }
 
 /* Both where a person looks and, with --log, where a program does, as runc. DAVIT_ERROR_FD: the whole of it, for davit's own callers. */
-static int report(const struct cli *c, const struct err *e)
+static int report(struct cli *c, const struct err *e)
 {
 	const char *fd = getenv("DAVIT_ERROR_FD");
 
@@ -122,6 +122,12 @@ static int report(const struct cli *c, const struct err *e)
 		auto_pb(Davit__Error) *m = pb_error(e);
 		auto_buf struct buf b = { 0 };
 
+		if (m && c->obstacles) {
+			m->n_obstacles = c->obstacles->n_obstacles;
+			m->obstacles = c->obstacles->obstacles;
+			c->obstacles->n_obstacles = 0;
+			c->obstacles->obstacles = NULL;
+		}
 		if (m && pb_pack(&m->base, &b, NULL) == 0)
 			fd_write_all(atoi(fd), b.data, b.len, NULL);
 	}

@@ -29,17 +29,21 @@ struct criu_callbacks {
 	int (*notify)(void *arg, const char *action, pid_t pid, int fd, struct err *e);
 	void *arg;
 };
+/* A detached mount (open_tree(2), fsmount(2)) and where criu is to find it. */
+struct criu_tree {
+	int fd;
+	char path[64]; /* absolute */
+};
 struct criu_call {
 	const char *criu;
 	const Criu__CriuReq *req; /* with opts; images_dir_fd and work_dir_fd are numbers of the caller */
 	const int *fds;		  /* descriptors that req names otherwise (inherit_fd, ps.fd): they have the same numbers in criu */
 	size_t nfds;
-	int timens_fd;	     /* enter this time namespace first, or -1 */
-	const char *tmp_dir; /* a folder on a tmpfs for the criu.kdat cache where /run is no tmpfs, or NULL */
-	const char *root;    /* bind mounted on itself in criu's own mount namespace, as opts.root must be a mount point; or NULL */
-	const char *images;  /* opts.images_dir, if `over` is laid over it */
-	const char *over;    /* a folder whose files hide those of `images` in criu's eyes alone (overlayfs), or NULL */
-	int log_dirfd;	     /* where opts.log_file is, or -1 */
+	int timens_fd;		       /* enter this time namespace first, or -1 */
+	const char *tmp_dir;	       /* a folder on a tmpfs for the criu.kdat cache where /run is no tmpfs, or NULL */
+	const struct criu_tree *trees; /* attached in this order in criu's own mount namespace */
+	size_t ntrees;
+	int log_dirfd; /* where opts.log_file is, or -1 */
 	const struct criu_callbacks *cb;
 	int cancel_fd; /* readable: CRIU is ended, or -1 */
 };

@@ -109,6 +109,40 @@ int criu_images_set_ids(int images_dirfd, int out_dirfd, const Davit__IdRange *i
 	return criu_image_write(out_dirfd, name, &u->base, e);
 }
 
+static int set_map(size_t *n, Criu__IdExtent ***map, Davit__OciIdMapping *const *from, size_t nfrom, struct err *e)
+{
+	for (size_t i = 0; i < nfrom; i++) {
+		Criu__IdExtent *x = pb_new(&criu__id_extent__descriptor, e);
+		if (!x || pb_push(n, map, x, e) < 0)
+			return -1;
+		x->first = from[i]->container_id;
+		x->lower_first = from[i]->host_id;
+		x->count = from[i]->size;
+	}
+	return 0;
+}
+
+int criu_images_set_maps(int images_dirfd, int out_dirfd, const Davit__OciLinux *l, struct err *e)
+{
+	char name[64];
+
+	int found = criu_image_find(images_dirfd, "userns", name, e);
+	if (found < 0)
+		return -1;
+	bool wanted = l && l->n_uid_mappings > 0;
+	if (found != wanted) {
+		err_field(e, "linux.uidMappings", "the images were made %s a user namespace", found ? "in" : "without");
+		return err_remedy(e, "restore with a bundle like the one of the checkpoint");
+	}
+	if (!found)
+		return 0;
+	auto_pb(Criu__UsernsEntry) *u = pb_new(&criu__userns_entry__descriptor, e);
+	if (!u || set_map(&u->n_uid_map, &u->uid_map, l->uid_mappings, l->n_uid_mappings, e) < 0 ||
+	    set_map(&u->n_gid_map, &u->gid_map, l->gid_mappings, l->n_gid_mappings, e) < 0)
+		return -1;
+	return criu_image_write(out_dirfd, name, &u->base, e);
+}
+
 int criu_images_dump_stats(int images_dirfd, Criu__StatsEntry **out, struct err *e)
 {
 	*out = criu_image_read(images_dirfd, "stats-dump", &criu__stats_entry__descriptor, e);

@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include "base/err.h"
 #include "criu.pb-c.h"
+#include "oci.pb-c.h"
 #include "spec.pb-c.h"
 
 /* Owned entry of an image file; NULL (ERR_NOT_FOUND, ERR_CORRUPT). The magic is that of the descriptor's type. */
@@ -15,5 +16,8 @@ int criu_image_find(int dirfd, const char *kind, char out[64], struct err *e);
 /* The user namespace's maps of the images, moved so that container id 0 is host id ids->host_start, written below the same name in out_dirfd. Images
  * without a user namespace are left alone. ERR_INVALID: the maps are not one range from 0, or longer than ids->size. */
 int criu_images_set_ids(int images_dirfd, int out_dirfd, const Davit__IdRange *ids, struct err *e);
+/* The same with the maps of a spec, written as they are. ERR_INVALID: the images have a user namespace and the spec has not, or the other way round.
+ */
+int criu_images_set_maps(int images_dirfd, int out_dirfd, const Davit__OciLinux *l, struct err *e);
 /* What a dump counted and took. */
 int criu_images_dump_stats(int images_dirfd, Criu__StatsEntry **out, struct err *e);

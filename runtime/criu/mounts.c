@@ -1,4 +1,4 @@
-/* See mounts.h. Sources: mount_namespaces(7), CRIU's kerndat.c, kernel Documentation/filesystems/overlayfs.rst. */
+/* See mounts.h. Sources: mount_namespaces(7), CRIU's kerndat.c. */
 #include "runtime/criu/mounts.h"
 #include <errno.h>
 #include <linux/magic.h>
@@ -49,24 +49,11 @@ static void prepare_cache(const struct criu_call *c, struct criu_mounts *m)
 	m->cache[0] = '\0';
 }
 
-static int prepare_over(const struct criu_call *c, struct criu_mounts *m, struct err *e)
+void criu_mounts_prepare(const struct criu_call *c, struct criu_mounts *m)
 {
-	/* These separate the parts of overlayfs's option. */
-	if (strpbrk(c->over, ":,\\") || strpbrk(c->images, ":,\\"))
-		return err_set(e, ERR_INVALID, 0, "a path with ':', ',' or '\\' cannot hold images: %s", c->images);
-	snprintf(m->options, sizeof(m->options), "lowerdir=%s:%s", c->over, c->images);
-	m->images = c->images;
-	return 0;
-}
-
-int criu_mounts_prepare(const struct criu_call *c, struct criu_mounts *m, struct err *e)
-{
-	*m = (struct criu_mounts){ .root = c->root };
+	*m = (struct criu_mounts){ .trees = c->trees, .ntrees = c->ntrees };
 	prepare_cache(c, m);
-	if (c->over && prepare_over(c, m, e) < 0)
-		return -1;
-	m->any = m->cache[0] || m->root || m->images;
-	return 0;
+	m->any = m->cache[0] || m->ntrees > 0;
 }
 
 int criu_mounts_apply(const struct criu_mounts *m)
@@ -77,9 +64,8 @@ int criu_mounts_apply(const struct criu_mounts *m)
 		return -1;
 	if (m->cache[0] && mount(m->cache, m->whole_run ? "/run" : CACHE_FILE, NULL, MS_BIND, NULL) < 0)
 		return -1;
-	if (m->root && mount(m->root, m->root, NULL, MS_BIND, NULL) < 0)
-		return -1;
-	if (m->images && mount("overlay", m->images, "overlay", MS_RDONLY, m->options) < 0)
-		return -1;
+	for (size_t i = 0; i < m->ntrees; i++)
+		if (move_mount(m->trees[i].fd, "", AT_FDCWD, m->trees[i].path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+			return -1;
 	return 0;
 }

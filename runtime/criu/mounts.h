@@ -2,9 +2,9 @@
  *
  * - Its kernel cache. CRIU keeps what it learned of the kernel in /run/criu.kdat, but only on a tmpfs; without it every run takes 60 ms more.
  *   Where /run is on a disk, one run with a folder of ours as its /run fills the cache, and later runs get that file bound over
- *   /run/criu.kdat. /run as a whole stays visible, since bundles and mount sources may lie there.
- * - The rootfs, bound on itself: opts.root must be a mount point.
- * - Images that a restore here must not read as they are (ids, cgroups, clocks of the source) are hidden by an overlay.
+ *   /run/criu.kdat. /run as a whole stays visible, since bundles may lie there.
+ * - The trees of the call, which the caller has made with all of its rights: what a restore mounts, found at short paths that do not depend on
+ *   where bundle and state are, and that the container's root may walk.
  * Mounts of the host still arrive (slave), ours never leave. */
 #pragma once
 #include <limits.h>
@@ -16,10 +16,10 @@ struct criu_mounts {
 	bool any;
 	bool whole_run; /* cache goes over /run: the run that fills it */
 	char cache[PATH_MAX];
-	char options[PATH_MAX * 2 + 32];
-	const char *root, *images;
+	const struct criu_tree *trees;
+	size_t ntrees;
 };
-int criu_mounts_prepare(const struct criu_call *c, struct criu_mounts *m, struct err *e);
+void criu_mounts_prepare(const struct criu_call *c, struct criu_mounts *m);
 /* The cache's folder for this criu below c->tmp_dir into out (made), if a cache of ours is of use here. False: none is. */
 bool criu_cache_folder(const struct criu_call *c, char out[PATH_MAX]);
 /* In the child; async-signal-safe. 0, or -1 with errno. */

@@ -26,6 +26,9 @@ int obstacle_of_log(const char *log, size_t n, Davit__ObstacleList *out, struct 
 /* Sets e to ERR_OBSTACLE from the list's first item: its reason with process and path, its remedy. Returns -1. */
 int obstacle_err(const Davit__ObstacleList *list, struct err *e);
 
+/* Appends an exec_session for each process of a container's cgroup whose parent is outside (not init itself). 0 or -1. */
+int obstacle_exec_sessions(const pid_t *pids, size_t n, pid_t init, Davit__ObstacleList *out, struct err *e);
+
 struct obstacle_scan {
 	bool tcp_close;	 /* established connections are closed, not kept */
 	bool file_locks; /* locks are dumped */

@@ -23,8 +23,7 @@ pid_t criu_page_server(const char *criu, const char *tmp_dir, int images_dirfd, 
 	struct criu_mounts m;
 	char number[16];
 
-	if (criu_mounts_prepare(&c, &m, e) < 0)
-		return -1;
+	criu_mounts_prepare(&c, &m);
 	/* The number of the folder is that of the child, where it is still open when criu reads its arguments. */
 	struct path_fd folder = path_of_fd(images_dirfd);
 	snprintf(number, sizeof(number), "%d", sock);

@@ -297,7 +297,6 @@ Criu__CriuResp *criu_run(const struct criu_call *c, Davit__ObstacleList *obstacl
 	struct criu_mounts m;
 
 	fill_cache(c);
-	if (criu_mounts_prepare(c, &m, e) < 0)
-		return NULL;
+	criu_mounts_prepare(c, &m);
 	return run(c, &m, obstacles, e);
 }

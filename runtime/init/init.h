@@ -58,6 +58,9 @@ struct init_child {
 
 /* Parent: fills what follows from a process's spec: capabilities, arguments, environment. Fds start at -1. */
 int init_process_prepare(struct init_process *p, const char *id, const Davit__OciProcess *spec, struct err *e);
+/* Pipes that come from a caller belong to the host's root. So that a program can open /dev/stdout, they are given to the process's user, as runc
+ * does. */
+void init_give_stdio(const int stdio[3], const Davit__OciSpec *spec);
 void init_process_free(struct init_process *p);
 
 /* Parent: starts init by the plan and maps its ids; it is then on its way to SYNC_MOUNTED (with hooks) or SYNC_READY. */

@@ -66,17 +66,16 @@ void init_child_kill(struct init_child *c)
 	c->pid = 0;
 }
 
-/* Pipes that come from a caller belong to the host's root. So that a program can open /dev/stdout, they are given to the process's user, as runc
- * does. */
-static void give_stdio(const struct init_process *p, const Davit__OciLinux *l)
+void init_give_stdio(const int stdio[3], const Davit__OciSpec *spec)
 {
+	const Davit__OciLinux *l = spec->linux;
 	struct stat st;
-	uint32_t uid = p->spec->user ? p->spec->user->uid : 0;
+	uint32_t uid = spec->process->user ? spec->process->user->uid : 0;
 
 	if (l && l->n_uid_mappings && !idmap_to_host(l->uid_mappings, l->n_uid_mappings, uid, &uid))
 		return;
 	for (int i = 0; i < 3; i++)
-		if (fstat(p->stdio[i], &st) == 0 && S_ISFIFO(st.st_mode) && st.st_uid != uid && fchown(p->stdio[i], uid, (gid_t)-1) < 0)
+		if (fstat(stdio[i], &st) == 0 && S_ISFIFO(st.st_mode) && st.st_uid != uid && fchown(stdio[i], uid, (gid_t)-1) < 0)
 			return; /* not ours to give: the program can still use what it holds */
 }
 
@@ -161,7 +160,7 @@ int init_spawn(struct init_plan *plan, struct init_child *out, struct err *e)
 {
 	const Davit__OciLinux *l = plan->spec->linux;
 
-	give_stdio(&plan->process, l);
+	init_give_stdio(plan->process.stdio, plan->spec);
 	if (make_sync(&plan->process, out, e) < 0 || spawn_init(plan, out, e) < 0)
 		return -1;
 	if (plan->ns.how[NS_USER] == NS_NEW && idmap_write(out->pid, l, e) < 0)

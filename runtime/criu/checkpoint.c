@@ -1,0 +1,234 @@
+/* container_checkpoint(): a running or paused container into a folder of images.
+ *
+ * Order, and why:
+ *   1. the network is held: packets that arrive after a socket was dumped would be acknowledged by the kernel and lost
+ *   2. criu, inside the container's time namespace, freezes the cgroup, dumps, and lets the tasks go on or ends them
+ *   3. what CRIU does not keep is written beside its images: stdio's names, clocks
+ *   4. a container that ends is waited for; one that stays gets its network back
+ * A container that was paused before is paused after, with its network as it was: who paused it decides. The images are readable by the
+ * container's root later, so the folder's parent has to be private. */
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "proto/pb.h"
+#include "runtime/cgroup/cgroup.h"
+#include "runtime/container.h"
+#include "runtime/criu/clocks.h"
+#include "runtime/criu/criu.h"
+#include "runtime/criu/external.h"
+#include "runtime/criu/obstacle.h"
+#include "runtime/criu/options.h"
+#include "runtime/namespace.h"
+#include "runtime/net/net.h"
+#include "runtime/state.h"
+
+#define END_LIMIT_MS 30000
+#define FREEZE_LIMIT_MS 10000
+
+struct checkpoint {
+	const struct runtime *rt;
+	const struct checkpoint_options *o;
+	struct state_dir dir;
+	Davit__RuntimeState *state;
+	Davit__OciSpec *spec;
+	struct cgroup *cgroup;
+	Davit__RuntimeNetwork *network;
+	bool was_paused, holds; /* holds: we took the network out */
+	int images, work;
+	char *criu;
+	struct strv stdio;
+	Davit__ClockSample clock;
+};
+
+static void checkpoint_free(struct checkpoint *c)
+{
+	state_dir_close(&c->dir);
+	pb_freep(&c->state);
+	pb_freep(&c->spec);
+	cgroup_freep(&c->cgroup);
+	pb_freep(&c->network);
+	fd_closep(&c->images);
+	fd_closep(&c->work);
+	mem_freep(&c->criu);
+	strv_free(&c->stdio);
+	free(c->clock.boot_id);
+}
+
+static int open_container(struct checkpoint *c, const char *id, struct err *e)
+{
+	if (state_dir_open(c->rt->root, id, true, &c->dir, e) < 0 || !(c->state = state_load(&c->dir, e)) || !(c->spec = state_spec(&c->dir, e)))
+		return -1;
+	const char *status = state_status(c->state);
+	c->was_paused = str_eq(status, "paused");
+	if (!c->was_paused && !str_eq(status, "running"))
+		return err_set(e, ERR_STATE, 0, "container %s is %s: only a running or paused one can be checkpointed", id, status);
+	if (cgroup_open(c->state, &c->cgroup, e) < 0)
+		return -1;
+	if (c->state->network_file && !(c->network = net_load(c->state->network_file, e)))
+		return -1;
+	return 0;
+}
+
+static int open_folders(struct checkpoint *c, struct err *e)
+{
+	const char *work = c->o->work_path ? c->o->work_path : c->o->image_path;
+
+	if (!c->o->image_path)
+		return err_field(e, "image-path", "a folder for the images is needed");
+	if (file_mkdir_p(c->o->image_path, 0700, e) < 0 || file_mkdir_p(work, 0700, e) < 0)
+		return -1;
+	c->images = file_open_dir(AT_FDCWD, c->o->image_path, e);
+	c->work = c->images < 0 ? -1 : file_open_dir(AT_FDCWD, work, e);
+	return c->work < 0 ? -1 : 0;
+}
+
+/* Processes that exec put in are children of the outside: CRIU cannot find their parents, and would only say that something is odd. */
+static int refuse_exec_sessions(const struct checkpoint *c, struct err *e)
+{
+	struct err mine = { 0 };
+	auto_pb(Davit__ObstacleList) *own = pb_new(&davit__obstacle_list__descriptor, e);
+	Davit__ObstacleList *list = c->o->obstacles ? c->o->obstacles : own;
+	auto_free pid_t *pids = NULL;
+	size_t n = 0;
+
+	if (!own || cgroup_pids(c->cgroup, &pids, &n, e) < 0)
+		return -1;
+	if (obstacle_exec_sessions(pids, n, c->state->pid, list, &mine) < 0) {
+		*e = mine;
+		return -1;
+	}
+	return list->n_obstacles ? obstacle_err(list, e) : 0;
+}
+
+static int fill_opts(struct checkpoint *c, Criu__CriuOpts *opts, struct err *e)
+{
+	const struct checkpoint_options *o = c->o;
+	const struct criu_choices choices = { o->tcp_established, o->tcp_close,	 o->ext_unix_sk, o->shell_job,
+					      o->file_locks,	  o->lazy_pages, o->lsm_profile };
+	const char *freezer = cgroup_freezer_path(c->cgroup);
+
+	if (criu_opts_common(c->spec, &choices, c->work, "dump.log", opts, e) < 0)
+		return -1;
+	opts->images_dir_fd = c->images;
+	opts->has_pid = opts->has_leave_running = opts->has_timeout = true;
+	opts->pid = c->state->pid;
+	opts->leave_running = o->leave_running;
+	opts->timeout = FREEZE_LIMIT_MS / 1000;
+	if (freezer && pb_set_str(&opts->freeze_cgroup, freezer, e) < 0)
+		return -1;
+	if (o->page_server_fd > 0) {
+		if (!(opts->ps = pb_new(&criu__page_server__descriptor, e)))
+			return -1;
+		opts->ps->has_fd = true;
+		opts->ps->fd = o->page_server_fd;
+	}
+	return external_dump(c->spec, c->state->pid, opts, e) < 0 ? -1 : external_stdio_dump(c->state->pid, &c->stdio, opts, e);
+}
+
+/* The clocks are read while the tasks stand still: at the first notification after the freeze. */
+static int on_notify(void *arg, const char *action, pid_t pid, int fd, struct err *e)
+{
+	struct checkpoint *c = arg;
+
+	(void)pid, (void)fd;
+	if (str_eq(action, "network-lock") || (str_eq(action, "query-ext-files") && !c->clock.has_container_monotonic))
+		return timens_sample(c->state->pid, &c->clock, e);
+	return 0;
+}
+
+static int dump(struct checkpoint *c, struct err *e)
+{
+	auto_pb(Criu__CriuOpts) *opts = pb_new(&criu__criu_opts__descriptor, e);
+	Criu__CriuReq req = CRIU__CRIU_REQ__INIT;
+	struct criu_callbacks cb = { on_notify, c };
+	int fds[1] = { c->o->page_server_fd };
+
+	if (!opts || fill_opts(c, opts, e) < 0)
+		return -1;
+	auto_close int timens = c->state->own_timens ? timens_of_pid(c->state->pid, e) : -1;
+	if (c->state->own_timens && timens < 0)
+		return -1;
+	req.type = CRIU__REQ_TYPE__REQ_DUMP;
+	req.opts = opts;
+	struct criu_call call = { .criu = c->criu,
+				  .req = &req,
+				  .fds = fds,
+				  .nfds = opts->ps ? 1 : 0,
+				  .timens_fd = timens,
+				  .tmp_dir = criu_tmp_dir(c->rt),
+				  .log_dirfd = c->work,
+				  .cb = &cb,
+				  .cancel_fd = c->o->cancel_fd > 0 ? c->o->cancel_fd : -1 };
+	auto_pb(Criu__CriuResp) *resp = criu_run(&call, c->o->obstacles, e);
+	return resp ? 0 : -1;
+}
+
+static int hold_network(struct checkpoint *c, struct err *e)
+{
+	if (!c->network || c->network->n_attachments == 0 || c->was_paused)
+		return 0;
+	c->holds = true;
+	return net_hold(c->network, c->dir.id, e);
+}
+
+/* After a failure, or with leave_running: running again if it was. CRIU of a failed dump may leave a v1 cgroup frozen. */
+static void put_back(struct checkpoint *c)
+{
+	struct err e = { 0 };
+
+	if (!c->was_paused && cgroup_is_frozen(c->cgroup) && cgroup_freeze(c->cgroup, false, FREEZE_LIMIT_MS, &e) < 0)
+		log_err(LOG_LEVEL_ERROR, c->dir.id, &e);
+	if (c->was_paused && state_init_alive(c->state) && !cgroup_is_frozen(c->cgroup) && cgroup_freeze(c->cgroup, true, FREEZE_LIMIT_MS, &e) < 0)
+		log_err(LOG_LEVEL_ERROR, c->dir.id, &e);
+	if (c->holds && net_release(c->network, c->dir.id, &e) < 0)
+		log_err(LOG_LEVEL_ERROR, c->dir.id, &e);
+}
+
+/* CRIU has sent SIGKILL to all; the monitor, or whoever is the parent, reaps. */
+static int wait_end(struct checkpoint *c, struct err *e)
+{
+	if (cgroup_is_frozen(c->cgroup))
+		cgroup_freeze(c->cgroup, false, FREEZE_LIMIT_MS, NULL);
+	auto_close int pidfd = proc_pidfd_open(c->state->pid, NULL);
+	if (pidfd < 0)
+		return 0;
+	int ready = fd_wait(pidfd, POLLIN, END_LIMIT_MS, e);
+	return ready == 0 ? err_set(e, ERR_TIMEOUT, 0, "container %s does not end after its checkpoint", c->dir.id) : ready < 0 ? -1 : 0;
+}
+
+static int save(struct checkpoint *c, struct err *e)
+{
+	if (external_stdio_write(c->images, &c->stdio, e) < 0 || clocks_record(c->images, &c->clock, c->state->own_timens, e) < 0)
+		return -1;
+	/* Restored tasks open images as the container's root. */
+	return fchmod(c->images, 0755) < 0 ? err_sys(e, errno, "chmod %s", c->o->image_path) : 0;
+}
+
+int container_checkpoint(const struct runtime *rt, const char *id, const struct checkpoint_options *o, struct err *e)
+{
+	auto_cleanup(checkpoint_free) struct checkpoint c = {
+		.rt = rt, .o = o, .dir = { .fd = -1, .lock = -1 }, .images = -1, .work = -1, .clock = DAVIT__CLOCK_SAMPLE__INIT
+	};
+
+	if (open_container(&c, id, e) < 0 || open_folders(&c, e) < 0 || refuse_exec_sessions(&c, e) < 0)
+		return -1;
+	if (!(c.criu = criu_find(rt->criu, criu_tmp_dir(rt), e)))
+		return -1;
+	if (hold_network(&c, e) < 0 || dump(&c, e) < 0) {
+		put_back(&c);
+		return -1;
+	}
+	int rc = save(&c, e);
+	if (o->leave_running)
+		put_back(&c);
+	else if (rc == 0)
+		rc = wait_end(&c, e);
+	return rc;
+}

@@ -1,0 +1,67 @@
+/* See options.h. */
+#include "runtime/criu/options.h"
+#include <errno.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/log.h"
+#include "proto/pb.h"
+#include "runtime/namespace.h"
+
+/* Deleted files that are still open travel inside the images up to this size. */
+#define GHOST_LIMIT (64 << 20)
+#define SHM_FOLDER "/dev/shm/davit-criu"
+#define LOG_LEVEL_CRIU 2 /* warnings; each line of more costs a write(2) */
+
+static void set_flags(const Davit__OciSpec *spec, const struct criu_choices *c, Criu__CriuOpts *o)
+{
+	enum ns_how net = ns_how_of_spec(spec, NS_NETWORK);
+
+	o->has_tcp_established = o->has_tcp_close = o->has_ext_unix_sk = o->has_shell_job = o->has_file_locks = o->has_lazy_pages = true;
+	o->tcp_established = c->tcp_established;
+	o->tcp_close = c->tcp_close;
+	o->ext_unix_sk = c->ext_unix_sk;
+	o->shell_job = c->shell_job;
+	o->file_locks = c->file_locks;
+	o->lazy_pages = c->lazy_pages;
+	o->has_link_remap = o->link_remap = true;
+	o->has_notify_scripts = o->notify_scripts = true;
+	o->has_orphan_pts_master = o->orphan_pts_master = true;
+	o->has_ghost_limit = true;
+	o->ghost_limit = GHOST_LIMIT;
+	/* A network namespace of the container's own is left out, and made anew by us: its links and addresses are the host's business, and packets
+	 * are held at the bridge. In a shared one CRIU itself has to lock the connections. */
+	o->has_network_lock = true;
+	o->network_lock = net == NS_NEW ? CRIU__NETWORK_LOCK__LOCK_SKIP : CRIU__NETWORK_LOCK__LOCK_NFTABLES;
+	if (net == NS_NEW) {
+		o->has_empty_ns = true;
+		o->empty_ns = CLONE_NEWNET;
+	}
+}
+
+int criu_opts_common(const Davit__OciSpec *spec, const struct criu_choices *c, int work_dirfd, const char *log_file, Criu__CriuOpts *opts,
+		     struct err *e)
+{
+	set_flags(spec, c, opts);
+	opts->has_work_dir_fd = opts->has_log_level = opts->has_manage_cgroups_mode = true;
+	opts->work_dir_fd = work_dirfd;
+	opts->log_level = log_level() == LOG_LEVEL_DEBUG ? 4 : LOG_LEVEL_CRIU;
+	opts->manage_cgroups_mode = CRIU__CGROUP_MODE__CG_IGNORE;
+	if (c->lsm_profile && pb_set_str(&opts->lsm_profile, c->lsm_profile, e) < 0)
+		return -1;
+	return pb_set_str(&opts->log_file, log_file, e);
+}
+
+const char *criu_tmp_dir(const struct runtime *rt)
+{
+	struct stat st;
+
+	if (rt->criu_tmp)
+		return rt->criu_tmp;
+	if (mkdir(SHM_FOLDER, 0700) < 0 && errno != EEXIST)
+		return NULL;
+	/* /dev/shm is everybody's: a folder that is not ours alone is not used. */
+	if (lstat(SHM_FOLDER, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077))
+		return NULL;
+	return SHM_FOLDER;
+}

@@ -1,0 +1,16 @@
+/* Options that a dump and a restore have in common. */
+#pragma once
+#include "base/err.h"
+#include "criu.pb-c.h"
+#include "oci.pb-c.h"
+#include "runtime/container.h"
+
+struct criu_choices {
+	bool tcp_established, tcp_close, ext_unix_sk, shell_job, file_locks, lazy_pages;
+	const char *lsm_profile;
+};
+/* Fills opts (a heap message). work_dirfd: for CRIU's log `log_file`. */
+int criu_opts_common(const Davit__OciSpec *spec, const struct criu_choices *c, int work_dirfd, const char *log_file, Criu__CriuOpts *opts,
+		     struct err *e);
+/* The folder for CRIU's kernel cache: the one asked for, else a private one on /dev/shm; NULL where there is none. Borrowed. */
+const char *criu_tmp_dir(const struct runtime *rt);

@@ -1,0 +1,74 @@
+/* criu_obstacles(): what stands in the way of a dump, seen from outside while the container runs.
+ *
+ * It says what CRIU would say, before anything is stopped; what it cannot see (a socket's queue, a race) CRIU still refuses by itself. Each part of
+ * /proc has its file: scan_fd.c descriptors, scan_maps.c mappings, scan_net.c sockets and locks; here namespaces, tracers and exec sessions. */
+#include "runtime/criu/scan.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/file.h"
+#include "proto/pb.h"
+
+bool scan_has(const struct scan *s, pid_t pid)
+{
+	for (size_t i = 0; i < s->npids; i++)
+		if (s->pids[i] == pid)
+			return true;
+	return false;
+}
+
+/* A number of /proc/PID/status ("PPid", "TracerPid"); the last one of its line ("NSpid"). -1: gone. */
+static long status_number(pid_t pid, const char *key)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "/proc/%d/status", pid);
+	auto_free char *text = file_read(AT_FDCWD, name, 64 << 10, NULL, NULL);
+	auto_free char *line = mem_printf(NULL, "\n%s:", key);
+	char *at = text && line ? strstr(text, line) : NULL;
+	if (!at)
+		return -1;
+	at += strlen(line);
+	at[strcspn(at, "\n")] = '\0';
+	char *last = strrchr(at, '\t');
+	return strtol(last ? last : at, NULL, 10);
+}
+
+Davit__Obstacle *scan_add(struct scan *s, pid_t pid, const char *kind, const char *detail, struct err *e)
+{
+	char name[64], comm[64] = "";
+	Davit__Obstacle *o = obstacle_new(kind, detail, e);
+
+	if (!o || pb_push(&s->out->n_obstacles, &s->out->obstacles, o, e) < 0)
+		return NULL;
+	snprintf(name, sizeof(name), "/proc/%d/comm", pid);
+	long inside = status_number(pid, "NSpid");
+	o->has_pid = inside > 0;
+	o->pid = (int)MAX(inside, 0);
+	if (file_read_line(AT_FDCWD, name, comm, sizeof(comm), NULL) == 0 && pb_set_str(&o->process, comm, e) < 0)
+		return NULL;
+	return o;
+}
+
+static int exec_session(struct scan *s, pid_t pid, struct err *e)
+{
+	long parent = status_number(pid, "PPid");
+
+	if (pid == s->o->init || parent < 0 || scan_has(s, (pid_t)parent))
+		return 0;
+	return scan_add(s, pid, "exec_session", NULL, e) ? 0 : -1;
+}
+
+int obstacle_exec_sessions(const pid_t *pids, size_t n, pid_t init, Davit__ObstacleList *out, struct err *e)
+{
+	const struct obstacle_scan o = { .init = init };
+	struct scan s = { .o = &o, .pids = pids, .npids = n, .out = out };
+
+	for (size_t i = 0; i < n; i++)
+		if (exec_session(&s, pids[i], e) < 0)
+			return -1;
+	return 0;
+}
