@@ -43,7 +43,8 @@ static void dump_free(struct dump *d)
 	close_all(d->theirs, STREAMS);
 	close_all(d->done, 2);
 	task_end_all(d->tasks, TASKS);
-	(void)file_remove_tree(AT_FDCWD, d->place.move, NULL);
+	if (d->place.move)
+		(void)file_remove_tree(AT_FDCWD, d->place.move, NULL);
 	place_free(&d->place);
 }
 

@@ -1,0 +1,191 @@
+#!/usr/bin/env bats
+# dump, restore_prepare, restore_run, restore_drop of the runtime core, from one core to another on the same host.
+
+setup_file() {
+	load ../lib/common.bash
+	load ../lib/core.bash
+	core_image "$BATS_FILE_TMPDIR/busybox.tar"
+}
+
+setup() {
+	load ../lib/common.bash
+	load ../lib/core.bash
+	common_setup
+	start_with_image a 1000000
+	start_with_image b 8000000
+	CORE=a
+}
+
+teardown() { common_teardown; }
+
+start_with_image() {
+	core_start "$@"
+	CORE=$1 ask '{"id":1,"imageImport":{"name":"busybox"}}' "0<$BATS_FILE_TMPDIR/busybox.tar"
+}
+
+LOOP='i=0; while :; do echo $i; i=$((i+1)); sleep 0.05; done'
+
+# A running container on a, with data in its layer.
+running() { # NAME [MORE]
+	create "$1" "$LOOP" "${2:-}"
+	ask "{\"id\":1,\"start\":{\"name\":\"$1\"}}"
+	in_container "$1" 'echo data >/data/file; ln /data/file /data/link; chown 999:999 /data/file; rm /bin/yes'
+	logged() { [ "$(wc -l <"$TMP/a/state/logs/$1/log")" -ge 3 ]; }
+	retry 5 logged "$1"
+}
+
+move() { # NAME [NEW SPEC]
+	local prepare=${2:-$(spec "$1" "$LOOP" '' 8000000)}
+	CORE=a ask "{\"id\":1,\"pause\":{\"name\":\"$1\",\"holdNetwork\":true}}"
+	"$CORECTL" move "$TMP/a/socket" "{\"id\":1,\"dump\":{\"name\":\"$1\"}}" "$TMP/b/socket" "{\"id\":1,\"restorePrepare\":$prepare}"
+}
+restore_run() { CORE=b ask "{\"id\":1,\"restoreRun\":{\"name\":\"$1\",\"offsetMonotonic\":${2:-0},\"offsetBoottime\":${3:-0}}}"; }
+gone_from() { # CORE NAME
+	[ ! -e "$TMP/$1/state/containers/$2" ] && [ ! -e "$TMP/$1/run/runtime/$2" ] && [ ! -e "$TMP/$1/run/tmp/moves/$2" ] && [ ! -e "$TMP/$1/state/logs/$2" ] &&
+		{ if grep -q "$TMP/$1/state/containers/$2/" /proc/self/mountinfo; then return 1; fi; }
+}
+
+@test "a container goes on elsewhere: memory, layer, log, clocks, ids; frozen until resume" {
+	running web
+	move web
+	[ "$(CORE=b state_of web)" = restoring ]
+	restore_run web 1000000000000 2000000000000
+	CORE=b state_is web paused
+	[ ! -e "$TMP/b/run/tmp/moves/web" ]
+	before=$(tail -1 "$TMP/b/state/logs/web/log" | cut -d' ' -f4)
+	[ "$before" = "$(tail -1 "$TMP/a/state/logs/web/log" | cut -d' ' -f4)" ]
+	CORE=b ask '{"id":1,"resume":{"name":"web"}}'
+	goes_on() { [ "$(tail -1 "$TMP/b/state/logs/web/log" | cut -d' ' -f4)" -gt "$((before + 3))" ]; }
+	retry 5 goes_on
+	[ "$(grep -c " $((before + 1))\$" "$TMP/b/state/logs/web/log")" = 1 ]
+	CORE=b run in_container web 'cat /data/file; stat -c %u:%h /data/file; ls /bin/yes 2>&1; cut -d. -f1 /proc/uptime'
+	[ "${lines[0]}" = data ]
+	[ "${lines[1]}" = 999:2 ]
+	[[ $output == *"No such file"* ]]
+	uptime=$(cut -d. -f1 /proc/uptime)
+	[ "${lines[3]}" -ge $((uptime + 1990)) ]
+	[ "$(CORE=b answer '.status.offsetBoottime' '{"id":1,"get":{"name":"web"}}')" = 2000000000000 ]
+	[ "$(CORE=b answer '.processes.processes[0].uid' '{"id":1,"processes":{"name":"web"}}')" = 8000000 ]
+	CORE=a ask '{"id":1,"delete":{"name":"web","force":true}}'
+	gone_from a web
+}
+
+@test "the source goes on as if nothing had been when the target drops the container" {
+	running web
+	move web
+	CORE=b ask '{"id":1,"restoreDrop":{"name":"web"}}'
+	CORE=b ask '{"id":1,"restoreDrop":{"name":"web"}}'
+	gone_from b web
+	move web
+	restore_run web
+	CORE=b ask '{"id":1,"restoreDrop":{"name":"web"}}'
+	gone_from b web
+	last=$(tail -1 "$TMP/a/state/logs/web/log" | cut -d' ' -f4)
+	CORE=a ask '{"id":1,"resume":{"name":"web"}}'
+	goes_on() { grep -q " $((last + 2))\$" "$TMP/a/state/logs/web/log"; }
+	retry 5 goes_on
+}
+
+@test "a running container is not dropped as if it were being restored" {
+	running web
+	run ask '{"id":1,"restoreDrop":{"name":"web"}}'
+	[ "$(jq -r .error.code <<<"$output")" = state ]
+	state_is web running
+	run ask '{"id":1,"dump":{"name":"web"}}'
+	[ "$(jq -r .error.code <<<"$output")" = state ]
+}
+
+@test "a dump whose asker goes away ends, and the container goes on" {
+	running web
+	ask '{"id":1,"pause":{"name":"web"}}'
+	mkfifo "$TMP/stalled"
+	"$CORECTL" ask "$TMP/a/socket" '{"id":1,"dump":{"name":"web"}}' "0>$TMP/stalled" >"$TMP/dump.out" 3>&- &
+	retry 5 grep -q streams "$TMP/dump.out"
+	kill -9 $!
+	ask '{"id":1,"resume":{"name":"web"}}'
+	state_is web running
+	last=$(tail -1 "$TMP/a/state/logs/web/log" | cut -d' ' -f4)
+	goes_on() { [ "$(tail -1 "$TMP/a/state/logs/web/log" | cut -d' ' -f4)" -gt "$((last + 3))" ]; }
+	retry 5 goes_on
+	[ ! -e "$TMP/a/run/tmp/moves/web" ]
+}
+
+@test "a restore whose sender goes away leaves nothing" {
+	mkfifo "$TMP/stalled"
+	"$CORECTL" ask "$TMP/b/socket" "{\"id\":1,\"restorePrepare\":$(spec web "$LOOP" '' 8000000)}" "0<$TMP/stalled" >"$TMP/prepare.out" 3>&- &
+	retry 5 grep -q streams "$TMP/prepare.out"
+	kill -9 $!
+	retry 5 gone_from b web
+}
+
+@test "a core that is killed while it receives leaves nothing after the next start" {
+	mkfifo "$TMP/stalled"
+	"$CORECTL" ask "$TMP/b/socket" "{\"id\":1,\"restorePrepare\":$(spec web "$LOOP" '' 8000000)}" "0<$TMP/stalled" >"$TMP/prepare.out" 3>&- &
+	retry 5 grep -q streams "$TMP/prepare.out"
+	core_fall b
+	kill -9 $!
+	core_start b 8000000
+	retry 5 gone_from b web
+}
+
+@test "a restored container outlives a fall of the core while it is frozen" {
+	running web
+	move web
+	restore_run web
+	core_fall b
+	core_start b 8000000
+	CORE=b state_is web paused
+	CORE=b ask '{"id":1,"resume":{"name":"web"}}'
+	CORE=b state_is web running
+}
+
+@test "a container comes back to its kept layer, which outlives a restore that fails or is dropped" {
+	running web
+	CORE=b ask "{\"id\":1,\"create\":$(spec web true '' 8000000)}"
+	echo kept >"$TMP/b/state/containers/web/layer/upper/kept"
+	CORE=b ask '{"id":1,"delete":{"name":"web","keepLayer":true}}'
+	[ "$(CORE=b answer .error.code '{"id":1,"get":{"name":"web"}}')" = not_found ]
+	ask '{"id":1,"pause":{"name":"web"}}'
+	comes() {
+		"$CORECTL" move "$TMP/a/socket" '{"id":1,"dump":{"name":"web","withoutLayer":true}}' \
+			"$TMP/b/socket" "{\"id\":1,\"restorePrepare\":$(jq -c '. + {withoutLayer: true}' <<<"$(spec web "$LOOP" '' 8000000)")}"
+	}
+	CORE=b run ask "{\"id\":1,\"restorePrepare\":$(jq -c '. + {withoutLayer: true}' <<<"$(spec web "$LOOP" '' 8000000)")}"
+	[ "$(cat "$TMP/b/state/containers/web/layer/upper/kept")" = kept ]
+	comes
+	CORE=b ask '{"id":1,"restoreDrop":{"name":"web"}}'
+	[ "$(cat "$TMP/b/state/containers/web/layer/upper/kept")" = kept ]
+	[ ! -e "$TMP/b/state/containers/web/bundle" ]
+	comes
+	restore_run web
+	CORE=b ask '{"id":1,"resume":{"name":"web"}}'
+	CORE=b state_is web running
+	[ "$(CORE=b in_container web 'cat /kept')" = kept ]
+	CORE=b ask '{"id":1,"delete":{"name":"web","force":true}}'
+	gone_from b web
+}
+
+@test "images that hold more than the target's policy gave are not resumed" {
+	core_stop a
+	POLICY='{"capabilities":["CAP_SYS_ADMIN"],"seccompUnconfined":true,"allowNewPrivileges":true,"hostUserNamespace":true}' core_start a
+	running web '"capAdd":["CAP_SYS_ADMIN"]'
+	move web
+	run restore_run web
+	[ "$(jq -r .error.code <<<"$output")" = denied ]
+	[[ $output == *capabilities* ]]
+	CORE=b ask '{"id":1,"restoreDrop":{"name":"web"}}'
+	gone_from b web
+	CORE=a ask '{"id":1,"delete":{"name":"web","force":true}}'
+	running web '"seccomp":"unconfined"'
+	move web
+	run restore_run web
+	[ "$(jq -r .error.code <<<"$output")" = denied ]
+	CORE=b ask '{"id":1,"restoreDrop":{"name":"web"}}'
+	CORE=a ask '{"id":1,"delete":{"name":"web","force":true}}'
+	running web '"hostUserNamespace":true'
+	move web
+	run restore_run web
+	[ "$(jq -r .error.code <<<"$output")" != null ]
+	CORE=b ask '{"id":1,"restoreDrop":{"name":"web"}}'
+	gone_from b web
+}
