@@ -14,7 +14,7 @@
 #include "runtime/serve/serve.h"
 
 #define CONFIG_MAX (1 << 20)
-#define CORE_WAIT_MS 10000 /* for one that is ending */
+#define CORE_WAIT_MS 4000 /* for one that is ending */
 
 void core_free(struct core *c)
 {

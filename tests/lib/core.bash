@@ -33,7 +33,12 @@ core_stop() {
 	rm -f "$TMP/$name/socket"
 }
 
-core_gone() { ! kill -0 "$(cat "$TMP/$1/pid")" 2>/dev/null; }
+# Whoever inherits it may take its time to reap it.
+core_gone() {
+	local stat
+	stat=$(cat "/proc/$(cat "$TMP/$1/pid")/stat" 2>/dev/null) || return 0
+	[[ $stat == *") Z "* ]]
+}
 
 # Ends the core in the middle of whatever it does.
 core_fall() {
