@@ -11,7 +11,6 @@
 #include "base/log.h"
 #include "proto/pb.h"
 #include "runtime/criu/images.h"
-#include "runtime/criu/obstacle.h"
 #include "runtime/layer/layer.h"
 #include "runtime/serve/facts.h"
 #include "runtime/serve/logs.h"
@@ -93,7 +92,7 @@ static int start_tasks(struct dump *d, struct err *e)
 	return 0;
 }
 
-static int checkpoint(struct dump *d, struct err *e)
+static int checkpoint(struct dump *d, Davit__ObstacleList *obstacles, struct err *e)
 {
 	const struct request *r = d->r;
 	const struct checkpoint_options o = {
@@ -105,6 +104,7 @@ static int checkpoint(struct dump *d, struct err *e)
 		.file_locks = true,
 		.page_server_fd = d->ours[PAGES],
 		.cancel_fd = r->cancel,
+		.obstacles = obstacles,
 	};
 	int rc = container_checkpoint(&r->core->rt, r->name, &o, e);
 	fd_closep(&d->ours[PAGES]);
@@ -120,35 +120,28 @@ static int send_images(struct dump *d, uint64_t *bytes, struct err *e)
 	return 0;
 }
 
-/* What stands in the way, all of it, besides the one that CRIU met first. */
-static void add_obstacles(const struct dump *d, const Davit__ContainerStatus *s, struct answer *a, const struct err *e)
+/* The causes go with the error, all of them: the whole list is what a person needs. */
+static void add_obstacles(Davit__ObstacleList *list, struct answer *a, const struct err *e)
 {
-	auto_free pid_t *pids = NULL;
-	size_t n = 0;
-	const struct obstacle_scan scan = { .tcp_close = d->r->msg->dump->tcp_close, .file_locks = true, .init = s->pid };
-	if (e->code != ERR_OBSTACLE || container_pids(&d->r->core->rt, d->r->name, &pids, &n, NULL) < 0)
+	Davit__Error *error = list->n_obstacles ? pb_error(e) : NULL;
+	if (!error)
 		return;
-	Davit__ObstacleList *list = criu_obstacles(pids, n, &scan, NULL);
-	Davit__Error *error = pb_error(e);
-	if (list && error) {
-		error->n_obstacles = list->n_obstacles;
-		error->obstacles = steal_ptr(&list->obstacles);
-		list->n_obstacles = 0;
-		a->error = steal_ptr(&error);
-	}
-	pb_freep(&list);
-	pb_freep(&error);
+	error->n_obstacles = list->n_obstacles;
+	error->obstacles = steal_ptr(&list->obstacles);
+	list->n_obstacles = 0;
+	a->error = error;
 }
 
-static int run_dump(struct dump *d, const Davit__ContainerStatus *s, struct answer *a, Davit__DumpDone *out, struct err *e)
+static int run_dump(struct dump *d, struct answer *a, Davit__DumpDone *out, struct err *e)
 {
-	if (open_folders(d, e) < 0 || open_streams(d, e) < 0 || request_streams(d->r, d->theirs, STREAMS, e) < 0)
+	auto_pb(Davit__ObstacleList) *obstacles = pb_new(&davit__obstacle_list__descriptor, e);
+	if (!obstacles || open_folders(d, e) < 0 || open_streams(d, e) < 0 || request_streams(d->r, d->theirs, STREAMS, e) < 0)
 		return -1;
 	close_all(d->theirs, STREAMS);
 	if (start_tasks(d, e) < 0)
 		return -1;
-	if (checkpoint(d, e) < 0) {
-		add_obstacles(d, s, a, e);
+	if (checkpoint(d, obstacles, e) < 0) {
+		add_obstacles(obstacles, a, e);
 		return -1;
 	}
 	fd_closep(&d->done[1]);
@@ -206,7 +199,7 @@ int op_dump(const struct request *r, struct answer *a, struct err *e)
 		return -1;
 	a->reply->result_case = DAVIT__CORE_REPLY__RESULT_DUMP;
 	a->reply->dump = out;
-	if (run_dump(&d, s, a, out, e) < 0)
+	if (run_dump(&d, a, out, e) < 0)
 		return -1;
 	return set_clock(&d, s, out, e) < 0 ? -1 : set_details(&d, out, e);
 }

@@ -16,8 +16,8 @@ setup() {
 teardown() { common_teardown; }
 
 start_with_image() {
-	core_start "$@"
-	CORE=${1:-core} ask '{"id":1,"imageImport":{"name":"busybox"}}' "0<$BATS_FILE_TMPDIR/busybox.tar"
+	core_start
+	ask '{"id":1,"imageImport":{"name":"busybox"}}' "0<$BATS_FILE_TMPDIR/busybox.tar"
 }
 
 # Fails if something below this folder of the core is mounted.
@@ -43,7 +43,7 @@ LOOP='i=0; while :; do echo $i; i=$((i+1)); sleep 0.1; done'
 	ask '{"id":1,"start":{"name":"web"}}'
 	state_is web running
 	ask '{"id":1,"delete":{"name":"web","force":true}}'
-	[ -z "$(ls -A "$TMP/core/state/containers" "$TMP/core/state/logs" "$TMP/core/run/monitor" | grep -v : || true)" ]
+	[ -z "$(find "$TMP/core/state/containers" "$TMP/core/state/logs" "$TMP/core/run/monitor" -mindepth 1)" ]
 	nothing_mounted state
 }
 
