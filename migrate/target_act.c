@@ -216,6 +216,8 @@ static int restore(struct target *t, const Davit__StreamFrozen *frozen, struct e
 	run.name = t->offer->spec->name;
 	run.descriptors = frozen->dump->descriptors;
 	run.n_descriptors = frozen->dump->n_descriptors;
+	run.neighbours = frozen->dump->neighbours;
+	run.n_neighbours = frozen->dump->n_neighbours;
 	run.has_hold_network = 1;
 	run.hold_network = true;
 	r.op_case = DAVIT__CORE_REQUEST__OP_RESTORE_RUN;

@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "runtime/net/announce.h"
 #include "runtime/net/hold.h"
+#include "runtime/net/neighbour.h"
 #include "runtime/net/net.h"
 #include "runtime/net/nft.h"
 #include "runtime/net/nl.h"
@@ -81,9 +82,10 @@ static int make_pair(struct nl_sock *host, const Davit__NetworkAttachment *a, co
 	return rc < 0 ? -1 : 0;
 }
 
-static int configure_inside(struct nl_sock *ns, const Davit__NetworkAttachment *a, struct err *e)
+static int configure_inside(struct nl_sock *ns, const Davit__RuntimeNetwork *n, const Davit__NetworkAttachment *a, struct err *e)
 {
-	auto_link struct rtnl_link *link = nl_link(ns, a->interface ? a->interface : "eth0", e);
+	const char *interface = a->interface ? a->interface : "eth0";
+	auto_link struct rtnl_link *link = nl_link(ns, interface, e);
 	if (!link)
 		return -1;
 	int ifindex = rtnl_link_get_ifindex(link);
@@ -92,7 +94,7 @@ static int configure_inside(struct nl_sock *ns, const Davit__NetworkAttachment *
 	    (a->gateway && nl_add_default_route(ns, ifindex, a->gateway, "gateway", e) < 0) ||
 	    (a->gateway6 && nl_add_default_route(ns, ifindex, a->gateway6, "gateway6", e) < 0))
 		return -1;
-	return 0;
+	return neighbours_add(ns, interface, ifindex, n->neighbours, n->n_neighbours, e);
 }
 
 /* The host's end needs no address of its own, and must not speak IPv6 into the container's network. */
@@ -144,7 +146,7 @@ static int attach_one(struct nl_sock *host, struct nl_sock *ns, const Davit__Run
 	net_host_end(id, index, host_end);
 	quiet_host_end(host_end);
 	auto_link struct rtnl_link *port = net ? nl_link(host, host_end, e) : NULL;
-	if (!port || nl_set_up(host, port, e) < 0 || configure_inside(ns, a, e) < 0)
+	if (!port || nl_set_up(host, port, e) < 0 || configure_inside(ns, n, a, e) < 0)
 		return -1;
 	if (n->held)
 		keep_packets(host, n, index, id);

@@ -97,7 +97,8 @@ int prepare_mounts(const struct core *c, const Davit__ContainerSpec *s, const Da
 	return binds_mount(c, s, p, e);
 }
 
-int prepare_network(const struct core *c, const Davit__ContainerSpec *s, const struct place *p, bool held, struct err *e)
+int prepare_network(const struct core *c, const Davit__ContainerSpec *s, const struct place *p, bool held, const Davit__CoreRestoreRun *run,
+		    struct err *e)
 {
 	Davit__RuntimeNetwork n = DAVIT__RUNTIME_NETWORK__INIT;
 	const Davit__CoreNetwork *networks[8];
@@ -111,6 +112,8 @@ int prepare_network(const struct core *c, const Davit__ContainerSpec *s, const s
 	n.attachments = s->attachments;
 	n.has_held = true;
 	n.held = held;
+	n.n_neighbours = run ? run->n_neighbours : 0;
+	n.neighbours = run ? run->neighbours : NULL;
 	auto_close int dir = file_open_dir(AT_FDCWD, p->dir, e);
 	return dir < 0 ? -1 : pb_write_file(dir, "network.pb", &n.base, 0600, false, e);
 }
@@ -124,7 +127,7 @@ int prepare_bundle(const struct core *c, const Davit__ContainerSpec *s, const Da
 	auto_pb(Davit__OciSpec) *spec = bundle_spec(c, s, ids, p, rootfs, e);
 	if (!spec || bundle_write(p, spec, e) < 0)
 		return -1;
-	return prepare_network(c, s, p, held, e);
+	return prepare_network(c, s, p, held, NULL, e);
 }
 
 /* Keeps the first error. */

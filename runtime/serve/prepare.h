@@ -13,7 +13,8 @@ int prepare_mounts(const struct core *c, const Davit__ContainerSpec *s, const Da
 int prepare_bundle(const struct core *c, const Davit__ContainerSpec *s, const Davit__IdRange *ids, const struct place *p, bool fresh, bool held,
 		   struct err *e);
 /* Writes network.pb alone; nothing for a container in the host's network. */
-int prepare_network(const struct core *c, const Davit__ContainerSpec *s, const struct place *p, bool held, struct err *e);
+int prepare_network(const struct core *c, const Davit__ContainerSpec *s, const struct place *p, bool held, const Davit__CoreRestoreRun *run,
+		    struct err *e);
 
 /* Ends what runs and removes all of it: runtime state, network, mounts, folders, logs; with keep_layer the layer stays, and the folder with it. Goes
  * on after failures and tells the first. Idempotent. */

@@ -62,8 +62,8 @@ static int open_streams(struct arrival *a, struct err *e)
 	return 0;
 }
 
-/* What arrives comes from a container that stands still, so packets for it may come here from the first byte on: they wait for its resume. Without this they are lost
- * until it is restored, which is no failure. */
+/* What arrives comes from a container that stands still, so packets for it may come here from the first byte on: they wait for its resume. Without
+ * this they are lost until it is restored, which is no failure. */
 static void catch_packets(const struct arrival *a, int stream)
 {
 	auto_pb(Davit__RuntimeNetwork) *n = file_exists(AT_FDCWD, a->place.network) ? net_load(a->place.network, NULL) : NULL;
@@ -148,7 +148,8 @@ static int prepare(struct arrival *a, struct err *e)
 	const Davit__CoreRestorePrepare *q = a->r->msg->restore_prepare;
 	if (!q->without_layer && layer_create(a->place.layer, e) < 0)
 		return -1;
-	if (prepare_network(a->r->core, q->spec, &a->place, true, e) < 0 || take_streams(a, e) < 0 || prepare_mounts(a->r->core, q->spec, q->ids, &a->place, e) < 0)
+	if (prepare_network(a->r->core, q->spec, &a->place, true, NULL, e) < 0 || take_streams(a, e) < 0 ||
+	    prepare_mounts(a->r->core, q->spec, q->ids, &a->place, e) < 0)
 		return -1;
 	return prepare_bundle(a->r->core, q->spec, q->ids, &a->place, false, true, e);
 }
@@ -234,7 +235,7 @@ static int run(const struct request *r, const Davit__ContainerSpec *s, const Dav
 	auto_strv struct strv command = { 0 };
 	struct task mark = { .fd = -1, .done = true };
 	bool held = r->msg->restore_run->hold_network;
-	if (prepare_network(r->core, s, p, held, e) < 0 || restore_command(r, s, rec->ids, p, &command, e) < 0)
+	if (prepare_network(r->core, s, p, held, r->msg->restore_run, e) < 0 || restore_command(r, s, rec->ids, p, &command, e) < 0)
 		return -1;
 	if (task_start(&mark, "mark as restored", NULL, 0, mark_restored, (void *)p, e) < 0)
 		return -1;
