@@ -8,8 +8,6 @@
 #include "proto/pb.h"
 #include "runtime/namespace.h"
 
-/* Deleted files that are still open travel inside the images up to this size. */
-#define GHOST_LIMIT (64 << 20)
 #define SHM_FOLDER "/dev/shm/davit-criu"
 #define LOG_LEVEL_CRIU 2 /* warnings; each line of more costs a write(2) */
 
@@ -28,7 +26,7 @@ static void set_flags(const Davit__OciSpec *spec, const struct criu_choices *c, 
 	o->has_notify_scripts = o->notify_scripts = true;
 	o->has_orphan_pts_master = o->orphan_pts_master = true;
 	o->has_ghost_limit = true;
-	o->ghost_limit = GHOST_LIMIT;
+	o->ghost_limit = CRIU_GHOST_LIMIT;
 	/* A network namespace of the container's own is left out, and made anew by us: its links and addresses are the host's business, and packets
 	 * are held at the bridge. In a shared one CRIU itself has to lock the connections. */
 	o->has_network_lock = true;

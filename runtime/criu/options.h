@@ -5,6 +5,9 @@
 #include "oci.pb-c.h"
 #include "runtime/container.h"
 
+/* Deleted files that are still open travel inside the images up to this size. */
+#define CRIU_GHOST_LIMIT (64 << 20)
+
 struct criu_choices {
 	bool tcp_established, tcp_close, ext_unix_sk, shell_job, file_locks, lazy_pages;
 	const char *lsm_profile;

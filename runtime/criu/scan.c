@@ -72,3 +72,70 @@ int obstacle_exec_sessions(const pid_t *pids, size_t n, pid_t init, Davit__Obsta
 			return -1;
 	return 0;
 }
+
+/* Kinds that CRIU can only save once for a container; mount and network namespaces may be several. */
+static int namespace_of(struct scan *s, pid_t pid, const char *kind, const char *than, struct err *e)
+{
+	char name[64], theirs[64], inits[64];
+
+	snprintf(name, sizeof(name), "/proc/%d/ns/%s", pid, kind);
+	ssize_t n = readlink(name, theirs, sizeof(theirs) - 1);
+	snprintf(name, sizeof(name), "/proc/%d/ns/%s", s->o->init, than);
+	ssize_t m = readlink(name, inits, sizeof(inits) - 1);
+	if (n < 0 || m < 0)
+		return 0;
+	theirs[n] = inits[m] = '\0';
+	if (str_eq(theirs, inits))
+		return 0;
+	Davit__Obstacle *o = scan_add(s, pid, "nested_namespace", NULL, e);
+	return o ? pb_set_str(&o->path, than, e) : -1;
+}
+
+int scan_namespaces(struct scan *s, pid_t pid, struct err *e)
+{
+	static const char *const kinds[] = { "user", "pid", "uts", "ipc", "cgroup", "time" };
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (namespace_of(s, pid, kinds[i], kinds[i], e) < 0)
+			return -1;
+	return namespace_of(s, pid, "time_for_children", "time", e);
+}
+
+int scan_status(struct scan *s, pid_t pid, struct err *e)
+{
+	if (status_number(pid, "TracerPid") > 0 && !scan_add(s, pid, "traced", NULL, e))
+		return -1;
+	/* A session whose leader is outside has no number inside. */
+	if (!s->o->shell_job && status_number(pid, "NSsid") == 0 && !scan_add(s, pid, "session", NULL, e))
+		return -1;
+	return exec_session(s, pid, e);
+}
+
+static int scan_process(struct scan *s, pid_t pid, struct err *e)
+{
+	if (scan_status(s, pid, e) < 0 || scan_namespaces(s, pid, e) < 0 || scan_maps(s, pid, e) < 0)
+		return -1;
+	return scan_fds(s, pid, e);
+}
+
+Davit__ObstacleList *criu_obstacles(const pid_t *pids, size_t n, const struct obstacle_scan *o, struct err *e)
+{
+	auto_pb(Davit__ObstacleList) *out = pb_new(&davit__obstacle_list__descriptor, e);
+	struct scan s = { .o = o, .pids = pids, .npids = n, .out = out };
+	struct err gone = { 0 };
+	int rc = 0;
+
+	if (!out)
+		return NULL;
+	/* Without init there is nothing left to look at. */
+	if (mountinfo_read(o->init, &s.mounts, &gone) < 0)
+		return steal_ptr(&out);
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = scan_process(&s, pids[i], e);
+	if (rc == 0)
+		rc = scan_locks(&s, e);
+	if (rc == 0)
+		rc = scan_sockets(&s, e);
+	mountinfo_free(&s.mounts);
+	return rc == 0 ? steal_ptr(&out) : NULL;
+}

@@ -1,0 +1,149 @@
+/* File locks (/proc/locks, proc_locks(5)) and unix sockets (sock_diag(7)) of a container. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "base/fd.h"
+#include "proto/pb.h"
+#include "runtime/criu/scan.h"
+#include "runtime/net/nl.h"
+
+#define TCP_ESTABLISHED 1 /* unix_diag tells states in TCP's numbers */
+
+int scan_locks(struct scan *s, struct err *e)
+{
+	char line[256], kind[16], object[64];
+	int pid, rc = 0;
+
+	FILE *f = s->o->file_locks ? NULL : fopen("/proc/locks", "re");
+	while (f && rc == 0 && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%*d: %15s %*s %*s %d %63s", kind, &pid, object) != 3 || !scan_has(s, pid))
+			continue;
+		Davit__Obstacle *o = scan_add(s, pid, "file_lock", kind, e);
+		rc = o ? pb_set_str(&o->path, object, e) : -1;
+	}
+	if (f)
+		fclose(f);
+	return rc;
+}
+
+/* A socket that a process of the container holds. */
+struct held {
+	uint32_t inode;
+	pid_t pid;
+	int fd;
+};
+struct held_list {
+	struct held *v;
+	size_t n, cap;
+};
+
+static const struct held *held_find(const struct held_list *l, uint32_t inode)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].inode == inode)
+			return &l->v[i];
+	return NULL;
+}
+
+static int collect(struct held_list *l, pid_t pid, struct err *e)
+{
+	char path[64], link[64];
+	struct dirent *d;
+	unsigned inode;
+	int rc = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	DIR *dir = opendir(path);
+	while (dir && rc == 0 && (d = readdir(dir))) {
+		ssize_t n = readlinkat(dirfd(dir), d->d_name, link, sizeof(link) - 1);
+		link[MAX(n, 0)] = '\0';
+		if (sscanf(link, "socket:[%u]", &inode) != 1)
+			continue;
+		rc = mem_grow(&l->v, &l->cap, l->n + 1, sizeof(*l->v), e);
+		if (rc == 0)
+			l->v[l->n++] = (struct held){ inode, pid, atoi(d->d_name) };
+	}
+	if (dir)
+		closedir(dir);
+	return rc;
+}
+
+static int look_at(struct scan *s, const struct held_list *l, const struct nlmsghdr *h, struct err *e)
+{
+	const struct unix_diag_msg *m = NLMSG_DATA(h);
+	uint32_t peer = 0;
+	int len = (int)NLMSG_PAYLOAD(h, sizeof(*m));
+
+	for (struct rtattr *a = (struct rtattr *)(m + 1); RTA_OK(a, len); a = RTA_NEXT(a, len))
+		if (a->rta_type == UNIX_DIAG_PEER)
+			memcpy(&peer, RTA_DATA(a), sizeof(peer));
+	const struct held *own = held_find(l, m->udiag_ino);
+	if (!own || !peer || held_find(l, peer))
+		return 0;
+	bool stream = m->udiag_type == SOCK_STREAM || m->udiag_type == SOCK_SEQPACKET;
+	if (!stream && s->o->ext_unix_sk)
+		return 0;
+	Davit__Obstacle *o = scan_add(s, own->pid, stream ? "unix_stream_external" : "unix_external", NULL, e);
+	if (!o)
+		return -1;
+	o->has_fd = true;
+	o->fd = own->fd;
+	return 0;
+}
+
+static int ask(int sock, struct err *e)
+{
+	struct {
+		struct nlmsghdr h;
+		struct unix_diag_req r;
+	} q = { .h = { .nlmsg_len = sizeof(q), .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		.r = { .sdiag_family = AF_UNIX, .udiag_states = 1U << TCP_ESTABLISHED, .udiag_show = UDIAG_SHOW_PEER } };
+
+	return send(sock, &q, sizeof(q), 0) < 0 ? err_sys(e, errno, "ask for unix sockets") : 0;
+}
+
+static int read_answers(struct scan *s, const struct held_list *l, int sock, struct err *e)
+{
+	_Alignas(struct nlmsghdr) char b[32768];
+
+	for (;;) {
+		ssize_t got = recv(sock, b, sizeof(b), 0); /* the kernel has the answer ready */
+		if (got < 0)
+			return err_sys(e, errno, "read unix sockets");
+		int n = (int)got;
+		for (struct nlmsghdr *h = (struct nlmsghdr *)b; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
+			/* An error: no unix_diag in this kernel; then CRIU tells. */
+			if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR)
+				return 0;
+			if (look_at(s, l, h, e) < 0)
+				return -1;
+		}
+	}
+}
+
+int scan_sockets(struct scan *s, struct err *e)
+{
+	struct held_list l = { 0 };
+	char path[64];
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < s->npids; i++)
+		rc = collect(&l, s->pids[i], e);
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", s->o->init);
+	auto_close int netns = open(path, O_RDONLY | O_CLOEXEC);
+	if (rc == 0 && netns >= 0 && l.n > 0) {
+		auto_close int sock = nl_socket_in(netns, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG, e);
+		rc = sock < 0 || ask(sock, e) < 0 ? -1 : read_answers(s, &l, sock, e);
+	}
+	free(l.v);
+	return rc;
+}
