@@ -149,15 +149,16 @@ struct pump {
 
 static void *pump(void *arg)
 {
-	struct pump *p = arg;
+	const struct pump p = *(struct pump *)arg;
+	free(arg);
 	static __thread char data[65536];
-	for (ssize_t n; (n = read(p->from, data, sizeof(data))) > 0;)
-		if (fd_write_all(p->to, data, (size_t)n, NULL) < 0)
+	for (ssize_t n; (n = read(p.from, data, sizeof(data))) > 0;)
+		if (fd_write_all(p.to, data, (size_t)n, NULL) < 0)
 			break;
-	if (p->shut)
-		shutdown(p->to, SHUT_WR);
+	if (p.shut)
+		shutdown(p.to, SHUT_WR);
 	else
-		close(p->to);
+		close(p.to);
 	return NULL;
 }
 
@@ -215,7 +216,7 @@ static int do_run(const char *path, const char *json, const char *text)
 	struct attach_msg m;
 	size_t n;
 	ask(core, json);
-	Davit__CoreReply *reply = hear(core, fds, &n);
+	auto_pb(Davit__CoreReply) *reply = hear(core, fds, &n);
 	if (n != 1)
 		return say(reply);
 	if (text) {
@@ -240,12 +241,12 @@ static int do_move(const char *from, const char *dump, const char *to, const cha
 	ask(target, prepare);
 	Davit__CoreReply *reply = hear(target, in, &nin);
 	if (nin != 4)
-		return say(reply), 1;
+		exit(say(reply) | 1);
 	pb_freep(&reply);
 	ask(source, dump);
 	reply = hear(source, out, &nout);
 	if (nout != 4)
-		return say(reply), 1;
+		exit(say(reply) | 1);
 	pb_freep(&reply);
 	for (int i = 0; i < 4; i++)
 		start_pump(&t[i], out[i], in[i], i == 2);
@@ -257,6 +258,7 @@ static int do_move(const char *from, const char *dump, const char *to, const cha
 		return 1; /* closing all of it ends the other side */
 	reply = hear(target, in, &nin);
 	failed = say(reply);
+	pb_freep(&reply);
 	for (int i = 0; i < 4; i++)
 		pthread_join(t[i], NULL);
 	return failed;
@@ -271,7 +273,8 @@ static int do_raw(const char *path, const char *hex)
 		sscanf(hex + 2 * n, "%2hhx", &data[n]);
 	if (send(core, data, n, 0) < 0)
 		die("send");
-	return say(hear(core, fds, &nfds));
+	auto_pb(Davit__CoreReply) *reply = hear(core, fds, &nfds);
+	return say(reply);
 }
 
 static int do_watch(const char *path, int count)
