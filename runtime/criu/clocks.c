@@ -71,6 +71,10 @@ int clocks_plan(int images_dirfd, const struct timens_offsets *wanted, bool own_
 		out->off.monotonic = clocks.monotonic - clock_now_ns(CLOCK_MONOTONIC);
 		out->off.boottime = clocks.boottime - clock_now_ns(CLOCK_BOOTTIME);
 	}
+	if (!own_timens) {
+		out->off.monotonic = MAX(out->off.monotonic, 0);
+		out->off.boottime = MAX(out->off.boottime, 0);
+	}
 	out->make = own_timens || out->off.monotonic > 0 || out->off.boottime > 0;
 	return 0;
 }
