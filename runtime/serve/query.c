@@ -174,7 +174,8 @@ int op_check(const struct request *r, struct answer *a, struct err *e)
 	auto_pb(Davit__ContainerStatus) *s = record_require(r->core, r->name, "running paused", e);
 	if (!s || container_pids(&r->core->rt, r->name, &pids, &n, e) < 0)
 		return -1;
+	const struct obstacle_scan scan = { .file_locks = true, .init = s->pid }; /* as op_dump will ask CRIU */
 	a->reply->result_case = DAVIT__CORE_REPLY__RESULT_OBSTACLES;
-	a->reply->obstacles = pb_new(&davit__obstacle_list__descriptor, e);
-	return a->reply->obstacles ? obstacle_exec_sessions(pids, n, s->pid, a->reply->obstacles, e) : -1;
+	a->reply->obstacles = criu_obstacles(pids, n, &scan, e);
+	return a->reply->obstacles ? 0 : -1;
 }

@@ -95,6 +95,18 @@ gone_from() { # CORE NAME
 	[ "$(jq -r .error.code <<<"$output")" = state ]
 }
 
+@test "check names an exec session as an obstacle, and a dump refuses with it" {
+	running web
+	[ "$(answer '.obstacles.obstacles | length' '{"id":1,"check":{"name":"web"}}')" = 0 ]
+	"$CORECTL" run "$TMP/a/socket" '{"id":1,"exec":{"name":"web","process":{"args":["sleep","100"]}}}' 3>&- &
+	seen() { [ "$(answer '.obstacles.obstacles[0].kind' '{"id":1,"check":{"name":"web"}}')" = exec_session ]; }
+	retry 5 seen
+	ask '{"id":1,"pause":{"name":"web"}}'
+	[ "$(answer '"\(.error.code) \(.error.obstacles[0].kind)"' '{"id":1,"dump":{"name":"web"}}')" = "obstacle exec_session" ]
+	ask '{"id":1,"resume":{"name":"web"}}'
+	state_is web running
+}
+
 @test "a dump whose asker goes away ends, and the container goes on" {
 	running web
 	ask '{"id":1,"pause":{"name":"web"}}'
