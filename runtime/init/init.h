@@ -33,11 +33,12 @@ struct init_process {
 	unsigned preserve_fds; /* 3.. that stay open */
 	bool new_keyring;
 	bool in_cgroup; /* made in the v2 cgroup by clone3 */
-	int proc;  /* O_PATH fd of the host's /proc */
-	int sync;  /* the process's end */
-	int fifo;  /* where it waits to be started, or -1 */
-	int root;  /* the container's root, once there is one */
-	int slave; /* of the pty, once it is open; else -1 */
+	int proc;	/* O_PATH fd of the host's /proc */
+	int sync;	/* the process's end */
+	int fifo;	/* where it waits to be started, or -1 */
+	bool alone;	/* the parent has gone: errors go to stderr */
+	int root;	/* the container's root, once there is one */
+	int slave;	/* of the pty, once it is open; else -1 */
 };
 
 struct init_plan {

@@ -21,7 +21,7 @@
 void init_fail(const struct init_process *p, const struct err *e)
 {
 	sync_send_error(p->sync, e);
-	if (p->fifo >= 0)
+	if (p->alone)
 		dprintf(2, "davit-runtime: %s\n", e->msg);
 	_exit(1);
 }
@@ -105,7 +105,8 @@ static bool filter_is_early(const struct init_process *p)
 	return p->filter && (!p->spec->no_new_privileges || p->filter->notifies);
 }
 
-/* Nothing of the host stays open in a process that may wait long to be started, and nothing goes into the container but 0-2 and what the caller wants kept. */
+/* Nothing of the host stays open in a process that may wait long to be started, and nothing goes into the container but 0-2 and what the caller wants
+ * kept. */
 static int close_others(const struct init_process *p, struct err *e)
 {
 	int first = 3 + (int)p->preserve_fds, low = p->sync, high = MAX(p->fifo, p->sync);
@@ -162,7 +163,10 @@ void init_run(struct init_process *p, const Davit__OciHooks *hooks, const Davit_
 	struct err e = { 0 };
 	char *program = NULL;
 
-	if (become(p, &program, &e) < 0 || wait_for_start(p, &e) < 0)
+	if (become(p, &program, &e) < 0)
+		init_fail(p, &e);
+	p->alone = p->fifo >= 0;
+	if (wait_for_start(p, &e) < 0)
 		init_fail(p, &e);
 	if (hooks && hooks_run("startContainer", hooks->start_container, hooks->n_start_container, state, &e) < 0)
 		init_fail(p, &e);

@@ -50,7 +50,7 @@ hook() { jq -nr --arg n "$1" --arg p "$TMP/hook" '".hooks[\"\($n)\"] = [\({path:
 	printf '#!/bin/sh\necho "no licence" >&2\nexit 3\n' >"$TMP/hook"
 	for kind in prestart createRuntime createContainer; do
 		edit 'del(.hooks)' "$(hook $kind)"
-		run dr create --bundle "$BUNDLE" "$ID"
+		creates --bundle "$BUNDLE" "$ID"
 		[ "$status" = 1 ]
 		[[ $output == *"hooks.$kind[0]"*"status 3"*"no licence"* ]]
 		[ -z "$(dr list --quiet)" ]
@@ -71,7 +71,7 @@ hook() { jq -nr --arg n "$1" --arg p "$TMP/hook" '".hooks[\"\($n)\"] = [\({path:
 	printf '#!/bin/sh\nexec sleep 60\n' >"$TMP/hook"
 	edit "$(hook createRuntime)" '.hooks.createRuntime[0].timeout = 1'
 	SECONDS=0
-	run dr create --bundle "$BUNDLE" "$ID"
+	creates --bundle "$BUNDLE" "$ID"
 	[ "$status" = 1 ]
 	[[ $output == *"did not end within 1 s"* ]]
 	[ $SECONDS -lt 10 ]
@@ -79,11 +79,11 @@ hook() { jq -nr --arg n "$1" --arg p "$TMP/hook" '".hooks[\"\($n)\"] = [\({path:
 
 @test "a hook that is not there or not absolute is refused" {
 	edit '.hooks.prestart = [{"path": "/no/such/hook"}]'
-	run dr create --bundle "$BUNDLE" "$ID"
+	creates --bundle "$BUNDLE" "$ID"
 	[ "$status" = 1 ]
 	[[ $output == *"/no/such/hook"* ]]
 	edit '.hooks.prestart = [{"path": "hook"}]'
-	run dr create --bundle "$BUNDLE" "$ID"
+	creates --bundle "$BUNDLE" "$ID"
 	[[ $output == *"hooks.prestart[0].path"* ]]
 }
 

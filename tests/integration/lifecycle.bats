@@ -157,7 +157,7 @@ teardown() { common_teardown; }
 
 @test "an id that is taken is refused, and the container that has it stays" {
 	begins
-	run dr create --bundle "$BUNDLE" "$ID"
+	creates --bundle "$BUNDLE" "$ID"
 	[ "$status" = 1 ]
 	[[ $output == *"container with id exists"* ]]
 	is running

@@ -188,7 +188,7 @@ teardown() { common_teardown; }
 	run dr run --bundle "$BUNDLE" "$ID"
 	[ "$status" = 1 ]
 	[[ $output == *"process.args[0]"*no-such-program*"No such file"* ]]
-	run dr create --bundle "$BUNDLE" "$ID"
+	creates --bundle "$BUNDLE" "$ID"
 	[ "$status" = 1 ]
 	[ -z "$(dr list --quiet)" ]
 }

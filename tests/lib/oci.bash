@@ -68,6 +68,12 @@ runs() {
 	run dr run --bundle "$BUNDLE" "$ID"
 	echo "$output"
 }
+# creates [OPTION…] ID: `run dr create` without a pipe that a waiting process would keep open
+creates() {
+	status=0
+	dr create "$@" </dev/null >"$TMP/created" 2>&1 || status=$?
+	output=$(cat "$TMP/created")
+}
 # begins [OPTION…]: creates and starts $ID; its output goes to $TMP/out
 begins() {
 	dr create --bundle "$BUNDLE" --pid-file "$TMP/pid" "$@" "$ID" </dev/null >"$TMP/out" 2>&1 || { cat "$TMP/out"; return 1; }
