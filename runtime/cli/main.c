@@ -49,8 +49,7 @@ static void print_help(void)
 {
 	printf("Usage: davit-runtime [OPTIONS] COMMAND [OPTIONS] [ARGUMENTS]\n\nRuns OCI containers.\n\nCommands:\n");
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		if (commands[i])
-			printf("  %-12s %s\n", commands[i]->name, commands[i]->help);
+		printf("  %-12s %s\n", commands[i]->name, commands[i]->help);
 	printf("\nOptions:\n");
 	print_options(globals);
 }
@@ -137,7 +136,7 @@ static int report(struct cli *c, const struct err *e)
 static const struct cli_command *find_command(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		if (commands[i] && strcmp(commands[i]->name, name) == 0)
+		if (strcmp(commands[i]->name, name) == 0)
 			return commands[i];
 	return NULL;
 }
