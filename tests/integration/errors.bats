@@ -18,8 +18,10 @@ refused() {
 	[ "$status" = 1 ]
 	[[ $output == *"$2"* ]]
 	[ "$(wc -l <<<"$output")" = 1 ]
-	[ -z "$(ls "$STATE" 2>/dev/null)" ]
-	[ -z "$(find /sys/fs/cgroup -path "*/davit-test/$ID" 2>/dev/null)" ]
+	[ -z "$(ls "$STATE" 2>/dev/null | grep -v ^@)" ]
+	left=$(find /sys/fs/cgroup -path "*/davit-test/$ID" 2>/dev/null)
+	echo "left: $left"
+	[ -z "$left" ]
 	cp "$TMP/good.json" "$BUNDLE/config.json"
 }
 
