@@ -25,6 +25,7 @@ struct create_options {
 	const char *pid_file;
 	const char *network_file; /* RuntimeNetwork as written by `serve`, or NULL: as the spec says only */
 	unsigned preserve_fds;	  /* LISTEN_FDS style: 3.. kept */
+	unsigned listen_fds;	  /* how many of them are sockets of sd_listen_fds(3): the process is told so */
 	bool no_pivot;		  /* accepted by runc; refused here: pivot_root is not optional */
 	bool no_new_keyring;
 	bool protect_self; /* runtime/self.h: the program may start again; set by its main() only */

@@ -15,7 +15,6 @@ struct cli {
 	const char *command;
 	bool json_log;
 	Davit__ObstacleList *obstacles; /* of checkpoint and restore; told through DAVIT_ERROR_FD */
-	int listen_fds;			/* LISTEN_FDS of the caller: descriptors from 3 on that the process gets too */
 };
 
 struct cli_option {
@@ -37,7 +36,7 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_create, cli_start, cli_state, cli_kill, cli_delete, cli_run, cli_exec, cli_ps, cli_list, cli_pause, cli_resume,
-	cli_spec, cli_features, cli_checkpoint, cli_restore, cli_serve;
+    cli_spec, cli_features, cli_checkpoint, cli_restore, cli_serve;
 
 /* Parses a command's options and arguments: *first gets the index of the first argument. 0, 1 if help was printed, or -1. */
 int cli_parse(struct cli *c, const struct cli_command *cmd, int argc, char **argv, int *first, struct err *e);
@@ -66,4 +65,4 @@ struct cli_create {
 /* Returns 1 if the option was one of these, 0 if not, -1. */
 int cli_create_option(struct cli_create *o, int val, const char *value, struct err *e);
 /* Fills in the defaults and checks. */
-int cli_create_finish(struct cli *c, struct cli_create *o, struct err *e);
+int cli_create_finish(struct cli_create *o, struct err *e);

@@ -24,7 +24,7 @@ static int take(struct cli *c, int val, const char *value, struct err *e)
 static int run_create(struct cli *c, int argc, char **argv, struct err *e)
 {
 	(void)argc;
-	if (cli_create_finish(c, &options, e) < 0)
+	if (cli_create_finish(&options, e) < 0)
 		return -1;
 	return container_create(&c->rt, argv[0], &options.o, e);
 }
@@ -34,7 +34,7 @@ static int run_run(struct cli *c, int argc, char **argv, struct err *e)
 	int status;
 
 	(void)argc;
-	if (cli_create_finish(c, &options, e) < 0)
+	if (cli_create_finish(&options, e) < 0)
 		return -1;
 	status = container_run(&c->rt, argv[0], &options.o, detach, keep, e);
 	return status < 0 ? -1 : cli_status_of_wait(status);

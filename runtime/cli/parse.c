@@ -127,7 +127,7 @@ int cli_create_option(struct cli_create *o, int val, const char *value, struct e
 }
 
 /* Socket activation: descriptors from 3 on, as many as LISTEN_FDS says (sd_listen_fds(3)). */
-static int add_listen_fds(struct cli *c, struct cli_create *o, struct err *e)
+static int add_listen_fds(struct cli_create *o, struct err *e)
 {
 	const char *text = getenv("LISTEN_FDS");
 	uint64_t n;
@@ -136,12 +136,12 @@ static int add_listen_fds(struct cli *c, struct cli_create *o, struct err *e)
 		return 0;
 	if (str_to_u64(text, 0, 1024, &n, "LISTEN_FDS", e) < 0)
 		return -1;
-	c->listen_fds = (int)n;
+	o->o.listen_fds = (unsigned)n;
 	o->o.preserve_fds += (unsigned)n;
 	return 0;
 }
 
-int cli_create_finish(struct cli *c, struct cli_create *o, struct err *e)
+int cli_create_finish(struct cli_create *o, struct err *e)
 {
 	static char path[PATH_MAX];
 
@@ -155,5 +155,5 @@ int cli_create_finish(struct cli *c, struct cli_create *o, struct err *e)
 	o->o.protect_self = true;
 	for (int i = 0; i < 3; i++)
 		o->o.stdio[i] = i;
-	return add_listen_fds(c, o, e) < 0 ? -1 : cli_preserve_fds(o->o.preserve_fds, e);
+	return add_listen_fds(o, e) < 0 ? -1 : cli_preserve_fds(o->o.preserve_fds, e);
 }

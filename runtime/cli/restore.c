@@ -111,7 +111,7 @@ static int wait_init(struct cli *c, const char *id, struct err *e)
 static int run_restore(struct cli *c, int argc, char **argv, struct err *e)
 {
 	(void)argc;
-	if (cli_create_finish(c, &create, e) < 0 || !(c->obstacles = pb_new(&davit__obstacle_list__descriptor, e)))
+	if (cli_create_finish(&create, e) < 0 || !(c->obstacles = pb_new(&davit__obstacle_list__descriptor, e)))
 		return -1;
 	options.create = create.o;
 	options.obstacles = c->obstacles;

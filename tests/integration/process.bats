@@ -192,3 +192,10 @@ teardown() { common_teardown; }
 	[ "$status" = 1 ]
 	[ -z "$(dr list --quiet)" ]
 }
+
+@test "sockets of systemd's socket activation are passed on, and the process is told" {
+	edit "$(args sh -c 'echo $LISTEN_FDS $LISTEN_PID; ls /proc/self/fd | wc -l')"
+	run env LISTEN_FDS=1 bash -c '"$@" 3</dev/null' sh "$BIN/davit-runtime" --root "$STATE" run --bundle "$BUNDLE" "$ID"
+	[ "${lines[0]}" = "1 1" ]
+	[ "${lines[1]}" = 5 ]
+}
