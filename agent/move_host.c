@@ -25,6 +25,9 @@ static Davit__HostFacts *host_facts(void *arg, struct err *e)
 		return NULL;
 	facts = core_facts(&channel, e);
 	core_close(&channel);
+	/* Under the name that people know it by. */
+	if (facts && pb_set_str(&facts->hostname, ((struct agent *)arg)->config->name, e) < 0)
+		pb_freep(&facts);
 	return facts;
 }
 
