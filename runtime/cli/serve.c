@@ -113,13 +113,13 @@ static int serve(struct cli *c, int argc, char **argv, struct err *e)
 	(void)argv;
 	log_setup(2, level, format);
 	signal(SIGCHLD, SIG_DFL); /* ignored by inheritance it would make every wait fail */
-	int rc = core_open(&core, e);
-	if (rc == 0 && (rc = core_harden(&core, e)) == 0 && (rc = reconcile(&core, e)) == 0) {
+	int rc = serve_open(&core, e);
+	if (rc == 0 && (rc = serve_harden(&core, e)) == 0 && (rc = reconcile(&core, e)) == 0) {
 		warm_up();
-		rc = core_serve(&core, e);
-		core_close(&core);
+		rc = serve_run(&core, e);
+		serve_close(&core);
 	}
-	core_free(&core);
+	serve_free(&core);
 	return rc < 0 ? -1 : CLI_OK;
 }
 

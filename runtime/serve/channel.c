@@ -156,7 +156,7 @@ static void dispatch(struct loop *l, struct channel *c, const Davit__CoreRequest
 	const char *name = op ? op_name(msg) : NULL;
 	int rc = check_request(l, c, op, msg, name, &e);
 	if (rc == 0)
-		rc = op->inline_ ? serve_inline(l, c, op, msg, name, &e) : job_start(l, c, op, msg, name, &e);
+		rc = op->inline_ ? serve_inline(l, c, op, msg, name, &e) : job_serve(l, c, op, msg, name, &e);
 	if (rc < 0)
 		channel_refuse(l, c, msg->id, &e);
 }

@@ -10,13 +10,14 @@
 #include "base/log.h"
 #include "proto/json.h"
 #include "proto/pb.h"
+#include "runtime/cgroup/cgroup.h"
 #include "runtime/serve/records.h"
 #include "runtime/serve/serve.h"
 
 #define CONFIG_MAX (1 << 20)
 #define CORE_WAIT_MS 4000 /* for one that is ending */
 
-void core_free(struct core *c)
+void serve_free(struct core *c)
 {
 	char **const strings[] = { &c->state_dir,   &c->run_dir,     &c->bin_dir,	 &c->cgroup_parent, &c->criu,
 				   &c->policy_file, &c->config_file, &c->containers_dir, &c->images_dir,    &c->logs_dir,
@@ -120,7 +121,7 @@ static int mount_tmp(const struct core *c, struct err *e)
 	return file_mkdir_p(c->criu_tmp, 0700, e) < 0 ? -1 : file_mkdir_p(moves, 0700, e);
 }
 
-int core_open(struct core *c, struct err *e)
+int serve_open(struct core *c, struct err *e)
 {
 	umask(022);
 	if (check_options(c, e) < 0)
@@ -137,10 +138,26 @@ int core_open(struct core *c, struct err *e)
 	return mount_tmp(c, e);
 }
 
+static int stop_at_first(void *arg, const char *name, struct err *e)
+{
+	(void)arg;
+	return err_set(e, ERR_BUSY, 0, "container %s is there", name);
+}
+
+/* The parent of all cgroups goes with the last container. */
+static void remove_cgroups(const struct core *c)
+{
+	struct err e = { 0 };
+	auto_cgroup struct cgroup *parent = NULL;
+	if (record_each(c, stop_at_first, NULL, &e) == 0 && cgroup_create(c->cgroup_parent, "parent", NULL, &parent, &e) == 0)
+		(void)cgroup_remove(parent, &e);
+}
+
 /* A request that goes on without us may need it: then it stays for the next core. */
-void core_close(const struct core *c)
+void serve_close(const struct core *c)
 {
 	auto_free char *moves = mem_printf(NULL, "%s/moves", c->tmp_dir);
+	remove_cgroups(c);
 	if (moves && rmdir(moves) == 0)
 		(void)umount2(c->tmp_dir, UMOUNT_NOFOLLOW);
 }

@@ -86,7 +86,7 @@ static int cut_caps(uint64_t set, struct err *e)
 }
 
 /* Children inherit the OOM score: the monitor keeps it, a container's own is set from its spec. */
-int core_harden(const struct core *c, struct err *e)
+int serve_harden(const struct core *c, struct err *e)
 {
 	struct err x = { 0 };
 	if (file_write_pseudo(AT_FDCWD, "/proc/self/oom_score_adj", OOM_SCORE, &x) < 0)

@@ -62,7 +62,7 @@ static int job_add(struct loop *l, struct job *j, struct err *e)
 	return 0;
 }
 
-int job_start(struct loop *l, struct channel *c, const struct op *op, const Davit__CoreRequest *msg, const char *name, struct err *e)
+int job_serve(struct loop *l, struct channel *c, const struct op *op, const Davit__CoreRequest *msg, const char *name, struct err *e)
 {
 	int cancel[2] = { -1, -1 };
 	struct job *j = job_new(op, name, e);

@@ -71,7 +71,7 @@ static int finish(struct loop *l, struct err *e)
 	return 0;
 }
 
-int core_serve(const struct core *c, struct err *e)
+int serve_run(const struct core *c, struct err *e)
 {
 	struct loop l = { .core = c, .signals.fd = -1, .inotify.fd = -1 };
 	auto_close int epoll = epoll_create1(EPOLL_CLOEXEC);

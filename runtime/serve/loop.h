@@ -57,7 +57,7 @@ void channel_event(struct loop *l, const char *type, const char *name);
 void channel_refuse(struct loop *l, struct channel *c, uint64_t id, const struct err *error);
 
 /* job.c */
-int job_start(struct loop *l, struct channel *c, const struct op *op, const Davit__CoreRequest *msg, const char *name, struct err *e);
+int job_serve(struct loop *l, struct channel *c, const struct op *op, const Davit__CoreRequest *msg, const char *name, struct err *e);
 /* Puts away the container, which has stopped. */
 void job_put_away(struct loop *l, const char *name);
 void job_cancel_of(struct loop *l, const struct channel *c);

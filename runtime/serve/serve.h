@@ -43,13 +43,13 @@ struct core {
 	char *containers_dir, *images_dir, *logs_dir, *locks_dir, *monitor_dir, *tmp_dir, *runtime_root, *criu_tmp;
 	struct runtime rt; /* borrows from the strings above */
 };
-void core_free(struct core *c);
+void serve_free(struct core *c);
 
 /* Checks and completes the options, reads policy and configuration, makes the folders and mounts RUN/tmp. */
-int core_open(struct core *c, struct err *e);
-/* Unmounts RUN/tmp if no move is in it. */
-void core_close(const struct core *c);
+int serve_open(struct core *c, struct err *e);
+/* Unmounts RUN/tmp if no move is in it, and removes the parent cgroup if no container is there. */
+void serve_close(const struct core *c);
 /* Serves until the first socket is closed or SIGTERM comes. 0 or -1. */
-int core_serve(const struct core *c, struct err *e);
+int serve_run(const struct core *c, struct err *e);
 /* Gives up what the core does not need (harden.c lists each capability that stays, and why). */
-int core_harden(const struct core *c, struct err *e);
+int serve_harden(const struct core *c, struct err *e);

@@ -45,6 +45,9 @@ LOOP='i=0; while :; do echo $i; i=$((i+1)); sleep 0.1; done'
 	ask '{"id":1,"delete":{"name":"web","force":true}}'
 	[ -z "$(find "$TMP/core/state/containers" "$TMP/core/state/logs" "$TMP/core/run/monitor" -mindepth 1)" ]
 	nothing_mounted state
+	core_stop
+	nothing_mounted run
+	[ -z "$(find /sys/fs/cgroup -maxdepth 2 -name "${PARENT#/}-core")" ]
 }
 
 @test "exec runs in the container and passes output, status, input and user" {

@@ -59,9 +59,6 @@ core_clean() {
 	done
 	core_stop "$name"
 	umount -l "$TMP/$name/run/tmp" "$TMP/$name"/state/containers/*/bundle/rootfs 2>/dev/null || true
-	for c in /sys/fs/cgroup/*"$PARENT-$name" /sys/fs/cgroup/*/"$PARENT-$name" "/sys/fs/cgroup$PARENT-$name"; do
-		[ ! -d "$c" ] || find "$c" -depth -type d -exec rmdir {} \; 2>/dev/null || true
-	done
 	[ -z "${CORE_SHOW_LOG:-}" ] || cat "$TMP/$name/log" >&2
 	rm -rf --one-file-system "${TMP:?}/$name"
 }
