@@ -171,7 +171,7 @@ static int detach_one(struct nl_sock *host, const Davit__RuntimeNetwork *n, unsi
 {
 	char host_end[16];
 	net_host_end(id, index, host_end);
-	hold_drop(host_end);
+	hold_discard(host_end);
 	auto_link struct rtnl_link *port = nl_link(host, host_end, NULL);
 	int rc = port ? rtnl_link_delete(host, port) : 0;
 	if (rc < 0 && rc != -NLE_NODEV && rc != -NLE_OBJ_NOTFOUND)

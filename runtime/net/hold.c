@@ -236,7 +236,7 @@ void hold_release(const char *host_end)
 	(void)ask(host_end, HOLD_RELEASE, NULL, 0, NULL);
 }
 
-void hold_drop(const char *host_end)
+void hold_discard(const char *host_end)
 {
 	(void)ask(host_end, HOLD_DROP, NULL, 0, NULL);
 }

@@ -22,4 +22,4 @@ int hold_send(const char *host_end, const void *frame, size_t n, struct err *e);
 /* Sends what gathered to the container, through its host's end, and ends the keeper. Without a keeper nothing. */
 void hold_release(const char *host_end);
 /* Ends the keeper and what it kept. Without a keeper nothing. */
-void hold_drop(const char *host_end);
+void hold_discard(const char *host_end);
