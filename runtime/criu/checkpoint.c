@@ -44,6 +44,7 @@ struct checkpoint {
 	int images, work;
 	char *criu;
 	struct strv stdio;
+	Davit__ObstacleList *obstacles;
 	Davit__ClockSample clock;
 };
 
@@ -89,22 +90,41 @@ static int open_folders(struct checkpoint *c, struct err *e)
 	return c->work < 0 ? -1 : 0;
 }
 
-/* Processes that exec put in are children of the outside: CRIU cannot find their parents, and would only say that something is odd. */
-static int refuse_exec_sessions(const struct checkpoint *c, struct err *e)
+static struct obstacle_scan scan_of(const struct checkpoint *c)
 {
-	struct err mine = { 0 };
-	auto_pb(Davit__ObstacleList) *own = pb_new(&davit__obstacle_list__descriptor, e);
-	Davit__ObstacleList *list = c->o->obstacles ? c->o->obstacles : own;
+	return (struct obstacle_scan){ .tcp_close = c->o->tcp_close,
+				       .file_locks = c->o->file_locks,
+				       .shell_job = c->o->shell_job,
+				       .ext_unix_sk = c->o->ext_unix_sk,
+				       .init = c->state->pid };
+}
+
+/* What CRIU would find only by waiting, or name by its consequence: processes that exec put in, tracers. */
+static int refuse_early(const struct checkpoint *c, struct err *e)
+{
+	const struct obstacle_scan scan = scan_of(c);
 	auto_free pid_t *pids = NULL;
 	size_t n = 0;
 
-	if (!own || cgroup_pids(c->cgroup, &pids, &n, e) < 0)
+	if (cgroup_pids(c->cgroup, &pids, &n, e) < 0 || criu_obstacles_early(pids, n, &scan, c->obstacles, e) < 0)
 		return -1;
-	if (obstacle_exec_sessions(pids, n, c->state->pid, list, &mine) < 0) {
-		*e = mine;
-		return -1;
-	}
-	return list->n_obstacles ? obstacle_err(list, e) : 0;
+	return c->obstacles->n_obstacles ? obstacle_err(c->obstacles, e) : 0;
+}
+
+/* The container runs again, so it can be looked at: which process and descriptor it was, or, where CRIU's log told no cause, what may be it. */
+static void explain(const struct checkpoint *c, struct err *e)
+{
+	const struct obstacle_scan scan = scan_of(c);
+	auto_free pid_t *pids = NULL;
+	size_t n = 0;
+
+	if ((e->code != ERR_CRIU && e->code != ERR_OBSTACLE) || cgroup_pids(c->cgroup, &pids, &n, NULL) < 0)
+		return;
+	auto_pb(Davit__ObstacleList) *seen = criu_obstacles(pids, n, &scan, NULL);
+	if (!seen || !obstacle_prefer(c->obstacles, seen))
+		return;
+	log_debug("%s", e->msg);
+	obstacle_err(c->obstacles, e);
 }
 
 static int fill_opts(struct checkpoint *c, Criu__CriuOpts *opts, struct err *e)
@@ -166,7 +186,7 @@ static int dump(struct checkpoint *c, struct err *e)
 				  .log_dirfd = c->work,
 				  .cb = &cb,
 				  .cancel_fd = c->o->cancel_fd > 0 ? c->o->cancel_fd : -1 };
-	auto_pb(Criu__CriuResp) *resp = criu_run(&call, c->o->obstacles, e);
+	auto_pb(Criu__CriuResp) *resp = criu_run(&call, c->obstacles, e);
 	return resp ? 0 : -1;
 }
 
@@ -216,13 +236,16 @@ int container_checkpoint(const struct runtime *rt, const char *id, const struct 
 	auto_cleanup(checkpoint_free) struct checkpoint c = {
 		.rt = rt, .o = o, .dir = { .fd = -1, .lock = -1 }, .images = -1, .work = -1, .clock = DAVIT__CLOCK_SAMPLE__INIT
 	};
+	auto_pb(Davit__ObstacleList) *own = NULL;
 
-	if (open_container(&c, id, e) < 0 || open_folders(&c, e) < 0 || refuse_exec_sessions(&c, e) < 0)
+	if (open_container(&c, id, e) < 0 || open_folders(&c, e) < 0 ||
+	    !(c.obstacles = o->obstacles ? o->obstacles : (own = pb_new(&davit__obstacle_list__descriptor, e))) || refuse_early(&c, e) < 0)
 		return -1;
 	if (!(c.criu = criu_find(rt->criu, criu_tmp_dir(rt), e)))
 		return -1;
 	if (hold_network(&c, e) < 0 || dump(&c, e) < 0) {
 		put_back(&c);
+		explain(&c, e);
 		return -1;
 	}
 	int rc = save(&c, e);

@@ -28,6 +28,8 @@ const struct obstacle_kind obstacle_kinds[] = {
 	{ "file_missing", "a file that was open is missing", "restore with the files as they were at the dump" },
 	{ "file_outside", "a file is open that lies outside the container's mounts",
 	  "close it; standard streams must be pipes or a terminal that the monitor holds" },
+	{ "file_denied", "a file may not be opened by the container's root",
+	  "give the file to the container's root; standard streams are best pipes" },
 	{ "file_overmounted", "a file is open that a later mount hides", "close it" },
 	{ "mount_external", "a mount comes from outside the container and is not in its spec", "unmount it, or name it in the spec's mounts" },
 	{ "mount_unsupported", "a file system is mounted that cannot be saved",
@@ -90,6 +92,29 @@ Davit__Obstacle *obstacle_new(const char *kind, const char *detail, struct err *
 	if (!o->kind || !o->reason || pb_set_str(&o->remedy, k->remedy, e) < 0)
 		return NULL;
 	return steal_ptr(&o);
+}
+
+static bool is_vague(const char *kind)
+{
+	return str_eq(kind, "not_frozen");
+}
+
+bool obstacle_prefer(Davit__ObstacleList *told, Davit__ObstacleList *seen)
+{
+	const char *kind = told->n_obstacles && !is_vague(told->obstacles[0]->kind) ? told->obstacles[0]->kind : NULL;
+	size_t first = 0;
+
+	while (kind && first < seen->n_obstacles && !str_eq(seen->obstacles[first]->kind, kind))
+		first++;
+	if (first >= seen->n_obstacles)
+		return false;
+	Davit__Obstacle *o = seen->obstacles[first];
+	seen->obstacles[first] = seen->obstacles[0];
+	seen->obstacles[0] = o;
+	Davit__ObstacleList swap = *told;
+	*told = *seen;
+	*seen = swap;
+	return true;
 }
 
 int obstacle_err(const Davit__ObstacleList *list, struct err *e)

@@ -62,17 +62,6 @@ static int exec_session(struct scan *s, pid_t pid, struct err *e)
 	return scan_add(s, pid, "exec_session", NULL, e) ? 0 : -1;
 }
 
-int obstacle_exec_sessions(const pid_t *pids, size_t n, pid_t init, Davit__ObstacleList *out, struct err *e)
-{
-	const struct obstacle_scan o = { .init = init };
-	struct scan s = { .o = &o, .pids = pids, .npids = n, .out = out };
-
-	for (size_t i = 0; i < n; i++)
-		if (exec_session(&s, pids[i], e) < 0)
-			return -1;
-	return 0;
-}
-
 /* Kinds that CRIU can only save once for a container; mount and network namespaces may be several. */
 static int namespace_of(struct scan *s, pid_t pid, const char *kind, const char *than, struct err *e)
 {
@@ -116,6 +105,16 @@ static int scan_process(struct scan *s, pid_t pid, struct err *e)
 	if (scan_status(s, pid, e) < 0 || scan_namespaces(s, pid, e) < 0 || scan_maps(s, pid, e) < 0)
 		return -1;
 	return scan_fds(s, pid, e);
+}
+
+int criu_obstacles_early(const pid_t *pids, size_t n, const struct obstacle_scan *o, Davit__ObstacleList *out, struct err *e)
+{
+	struct scan s = { .o = o, .pids = pids, .npids = n, .out = out };
+
+	for (size_t i = 0; i < n; i++)
+		if (scan_status(&s, pids[i], e) < 0)
+			return -1;
+	return 0;
 }
 
 Davit__ObstacleList *criu_obstacles(const pid_t *pids, size_t n, const struct obstacle_scan *o, struct err *e)
