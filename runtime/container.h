@@ -82,5 +82,6 @@ struct restore_options {
 	bool paused;		   /* leave it frozen: container_resume starts it */
 	int cancel_fd;		   /* readable: the restore ends and leaves nothing; 0 or -1: none */
 	Davit__ObstacleList *obstacles;
+	pid_t *pid; /* gets init's, a child of the caller; or NULL */
 };
 int container_restore(const struct runtime *rt, const char *id, const struct restore_options *o, struct err *e);

@@ -1,7 +1,7 @@
 /* restore. Options as runc's and create's, and davit's own for clocks, ids and a frozen start. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include "base/log.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "proto/pb.h"
@@ -97,27 +97,32 @@ static int take(struct cli *c, int val, const char *value, struct err *e)
 	return take_value(val, value, e);
 }
 
-/* In the foreground init is our child, and its status becomes ours. */
-static int wait_init(struct cli *c, const char *id, struct err *e)
+/* In the foreground init is our child, its status becomes ours, and the container goes with it, as with `run`. */
+static int wait_init(struct cli *c, const char *id, pid_t pid, struct err *e)
 {
-	auto_pb(Davit__OciState) *state = container_state(&c->rt, id, e);
+	struct err gone = { 0 };
 
-	if (!state)
+	int status = proc_wait(pid, -1, e); /* no limit: as long as the container lives */
+	if (status < 0)
 		return -1;
-	int status = proc_wait(state->pid, -1, e); /* no limit: as long as the container lives */
-	return status < 0 ? -1 : cli_status_of_wait(status);
+	if (container_delete(&c->rt, id, false, &gone) < 0 && gone.code != ERR_NOT_FOUND)
+		log_err(LOG_LEVEL_WARN, id, &gone);
+	return cli_status_of_wait(status);
 }
 
 static int run_restore(struct cli *c, int argc, char **argv, struct err *e)
 {
+	pid_t pid = 0;
+
 	(void)argc;
 	if (cli_create_finish(&create, e) < 0 || !(c->obstacles = pb_new(&davit__obstacle_list__descriptor, e)))
 		return -1;
 	options.create = create.o;
 	options.obstacles = c->obstacles;
+	options.pid = &pid;
 	if (container_restore(&c->rt, argv[0], &options, e) < 0)
 		return -1;
-	return detach ? 0 : wait_init(c, argv[0], e);
+	return detach ? 0 : wait_init(c, argv[0], pid, e);
 }
 
 const struct cli_command cli_restore = {

@@ -234,6 +234,8 @@ static int restore(struct restore *r, struct err *e)
 	pid_t pid = run_criu(r, e);
 	if (pid < 0)
 		return -1;
+	if (r->o->pid)
+		*r->o->pid = pid;
 	/* Asked for at pre-resume; now it is waited for. */
 	if (r->o->paused && cgroup_freeze(r->c.cgroup, true, FREEZE_LIMIT_MS, e) < 0)
 		return -1;

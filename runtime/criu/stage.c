@@ -99,6 +99,9 @@ static int add_devices(const struct create *c, struct stage *s, Criu__CriuOpts *
 	return 0;
 }
 
+/* As create's masks are: CRIU takes the flags of the first one for granted in the others. */
+#define MASK_ATTRIBUTES (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
+
 /* Masks of files are the null device, of folders an empty one. Which it is, the host's own proc and sys tell. */
 static int add_masks(const struct create *c, struct stage *s, Criu__CriuOpts *opts, struct err *e)
 {
@@ -113,7 +116,7 @@ static int add_masks(const struct create *c, struct stage *s, Criu__CriuOpts *op
 	int file = open_tree(null, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 	if (file < 0)
 		return err_sys(e, errno, "clone the mount of /dev/null");
-	if (stage_add(s, file, "null", true, e) < 0 || stage_add(s, mount_new("tmpfs", "tmpfs", &none, MOUNT_ATTR_RDONLY, e), "empty", false, e) < 0)
+	if (stage_add(s, file, "null", true, e) < 0 || stage_add(s, mount_new("tmpfs", "tmpfs", &none, MASK_ATTRIBUTES, e), "empty", false, e) < 0)
 		return -1;
 	for (size_t i = 0; i < paths.n; i++) {
 		bool folder = stat(paths.v[i], &st) == 0 && S_ISDIR(st.st_mode);

@@ -10,7 +10,8 @@ criu_setup() {
 	IMG=$TMP/img
 	# The container's root opens it again on a restore.
 	: >"$TMP/out"
-	chmod 666 "$TMP/out"
+	: >"$TMP/error"
+	chmod 666 "$TMP/out" "$TMP/error"
 	export IMG
 }
 saved() { dr checkpoint --image-path "$IMG" --work-path "$TMP/work" "$@" "$ID"; }
@@ -33,4 +34,5 @@ counts_on() {
 }
 above() { [ "$(number)" -gt "$1" ]; }
 # A loop that writes a number that grows.
+# shellcheck disable=SC2034,SC2016
 COUNTER='i=0; while :; do i=$((i + 1)); echo $i >/tmp/n.new; mv /tmp/n.new /tmp/n; sleep 0.02; done'

@@ -1,0 +1,199 @@
+#!/usr/bin/env bats
+# Checkpoints and restores: what a container is stays as it was.
+load ../lib/common
+
+setup() {
+	load ../lib/oci
+	load ../lib/criu
+	bundle_setup
+	bundle "$(eight)" 'del(.linux.seccomp) | .root.readonly = false'
+	criu_setup
+	writable
+}
+teardown() { common_teardown; }
+
+counter() {
+	edit "$(args sh -c "$COUNTER")"
+	begins
+	retry 5 above 0
+}
+ns() { readlink "/proc/$(init)/ns/$1"; }
+
+@test "a container with all eight namespaces goes on where it stopped" {
+	counter
+	saved
+	retry 5 is stopped
+	local from
+	from=$(number)
+	back
+	is running
+	counts_on
+	[ "$(number)" -gt "$from" ]
+	[ "$(number)" -lt $((from + 200)) ] # it did not begin anew, nor run meanwhile
+	for kind in user mnt pid net uts ipc cgroup time; do
+		[ "$(ns $kind)" != "$(readlink /proc/self/ns/$kind)" ]
+	done
+}
+
+@test "restored processes are in the container's cgroup, which is the root of their cgroup namespace" {
+	counter
+	saved
+	back
+	grep -q "/davit-test/$ID\$" "/proc/$(init)/cgroup"
+	[ "$(dr exec "$ID" cat /proc/1/cgroup | cut -d: -f3 | sort -u)" = / ]
+	[ "$(stat -Lc %i "/proc/$(init)/ns/user")" = "$(python3 -c 'import fcntl, os, sys
+print(os.fstat(fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0xb701)).st_ino)' "/proc/$(init)/ns/cgroup")" ]
+}
+
+@test "masked and read-only paths, devices and mounts are there again" {
+	mkdir "$TMP/volume"
+	echo data >"$TMP/volume/file"
+	edit "$(mount_at /data bind "$TMP/volume" bind ro)"
+	mkdir -p "$BUNDLE/rootfs/data"
+	counter
+	local before
+	before=$(dr exec "$ID" sh -c 'cut -d" " -f4-6 /proc/self/mountinfo | sort')
+	saved
+	back
+	diff <(echo "$before") <(dr exec "$ID" sh -c 'cut -d" " -f4-6 /proc/self/mountinfo | sort')
+	[ "$(dr exec "$ID" cat /data/file)" = data ]
+	run dr exec "$ID" sh -c 'echo no >/data/file; echo no >/proc/sys/kernel/hostname; cat /proc/kcore'
+	[ "$status" != 0 ]
+	dr exec "$ID" sh -c 'echo gone >/dev/null; head -c 3 /dev/urandom' | wc -c | grep -q 3
+}
+
+@test "leave-running lets the container go on" {
+	counter
+	saved --leave-running
+	is running
+	counts_on
+	saved --leave-running # and again
+	counts_on
+}
+
+@test "a paused container can be saved and stays paused" {
+	counter
+	dr pause "$ID"
+	saved --leave-running
+	is paused
+	local from
+	from=$(number)
+	back # of the same moment
+	counts_on
+	[ "$(number)" -lt $((from + 200)) ]
+}
+
+@test "a restored container can be saved again" {
+	counter
+	for _ in 1 2 3; do
+		saved
+		back
+		counts_on
+	done
+}
+
+@test "a tree of processes keeps its pipes, sessions and numbers" {
+	edit "$(args sh -c 'while :; do echo x; sleep 0.02; done | while read -r x; do i=$((i + 1)); echo $i; done | while read -r n; do echo $n >/tmp/n.new; mv /tmp/n.new /tmp/n; done')"
+	begins
+	retry 5 above 3
+	tree() { dr exec "$ID" ps -o pid,ppid,pgid,sid,comm | grep -vE ' (ps|sleep)$'; }
+	local before
+	before=$(tree)
+	saved
+	back
+	diff <(echo "$before") <(tree)
+	counts_on
+}
+
+@test "stdout that is a pipe goes on in the pipe that the restore is given" {
+	edit "$(args sh -c 'while :; do echo line; sleep 0.02; done')"
+	dr create --bundle "$BUNDLE" --pid-file "$TMP/pid" "$ID" </dev/null > >(cat >"$TMP/one.out" 3>&-) 2>&1
+	dr start "$ID"
+	retry 5 grep -q line "$TMP/one.out"
+	saved
+	[ "$(jq -r '.[1][0:6]' "$IMG/descriptors.json")" = 'pipe:[' ]
+	dr delete "$ID"
+	dr restore --detach --bundle "$BUNDLE" --pid-file "$TMP/pid" --image-path "$IMG" "$ID" </dev/null > >(cat >"$TMP/two.out" 3>&-) 2>"$TMP/error"
+	retry 5 grep -q line "$TMP/two.out"
+	dr exec "$ID" sh -c 'echo by-path >/proc/1/fd/1'
+	retry 5 grep -q by-path "$TMP/two.out"
+}
+
+@test "a container without a user namespace is saved and restored" {
+	edit 'del(.linux.namespaces[] | select(.type == "user")) | del(.linux.uidMappings, .linux.gidMappings)'
+	counter
+	saved
+	back
+	counts_on
+	grep -q "/davit-test/$ID\$" "/proc/$(init)/cgroup"
+}
+
+@test "a network namespace joined by path is joined again" {
+	ip netns add "davit-$ID"
+	later ip netns del "davit-$ID"
+	edit 'del(.linux.namespaces[] | select(.type == "user")) | del(.linux.uidMappings, .linux.gidMappings)' \
+		"(.linux.namespaces[] | select(.type == \"network\")).path = \"/run/netns/davit-$ID\""
+	counter
+	saved
+	back
+	counts_on
+	[ "$(stat -Lc %i "/proc/$(init)/ns/net")" = "$(stat -Lc %i "/run/netns/davit-$ID")" ]
+}
+
+@test "the user namespace can get another range of ids" {
+	counter
+	saved
+	chmod 755 "$TMP" "$BUNDLE"
+	chown -hR 200000:200000 "$BUNDLE/rootfs"
+	edit '.linux.uidMappings[0].hostID = 200000 | .linux.gidMappings[0].hostID = 200000'
+	back
+	counts_on
+	[ "$(tr -s ' ' <"/proc/$(init)/uid_map")" = " 0 200000 65536" ]
+	[ "$(stat -c %u "/proc/$(init)")" = 200000 ]
+}
+
+@test "images are readable by the container's root and hold no clocks for criu to set" {
+	counter
+	saved
+	[ "$(stat -c %a "$IMG")" = 755 ]
+	[ ! -e "$IMG/timens-0.img" ]
+	[ -s "$IMG/clock.pb" ]
+}
+
+@test "memory pages go to a page server, past the images' folder" {
+	edit "$(args sh -c "x=\$(seq 400000); $COUNTER")"
+	begins
+	retry 5 above 0
+	mkdir "$TMP/there"
+	cat >"$TMP/pages.py" <<-'PY'
+		import os, socket, subprocess, sys
+		runtime, root, criu, image, there, name = sys.argv[1:]
+		a, b = socket.socketpair()
+		server = subprocess.Popen([criu, "page-server", "-D", there, "--ps-socket", str(b.fileno())], pass_fds=[b.fileno()])
+		b.close()
+		subprocess.run([runtime, "--root", root, "checkpoint", "--image-path", image, "--page-server-fd", str(a.fileno()), name], pass_fds=[a.fileno()], check=True)
+		a.close()
+		sys.exit(server.wait(10))
+	PY
+	local criu
+	for criu in /usr/lib/davit/criu/sbin/criu /usr/sbin/criu; do [ -x "$criu" ] && break; done
+	python3 "$TMP/pages.py" "$BIN/davit-runtime" "$STATE" "$criu" "$IMG" "$TMP/there" "$ID"
+	[ -z "$(find "$IMG" -name 'pages-*.img')" ]
+	[ "$(du -bc "$TMP"/there/pages-*.img | tail -1 | cut -f1)" -gt 2500000 ]
+	mv "$TMP"/there/*.img "$IMG"/
+	back
+	counts_on
+}
+
+@test "only a running or paused container can be saved" {
+	edit "$(args true)"
+	dr create --bundle "$BUNDLE" --pid-file "$TMP/pid" "$ID" </dev/null >/dev/null 2>&1
+	run saved
+	[ "$status" = 1 ]
+	[[ $output == *"is created: only a running or paused one"* ]]
+	dr start "$ID"
+	retry 5 is stopped
+	run saved
+	[[ $output == *"is stopped: only a running or paused one"* ]]
+	[ ! -e "$IMG" ]
+}
