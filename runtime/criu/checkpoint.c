@@ -172,8 +172,9 @@ static int dump(struct checkpoint *c, struct err *e)
 
 	if (!opts || fill_opts(c, opts, e) < 0)
 		return -1;
-	auto_close int timens = c->state->own_timens ? timens_of_pid(c->state->pid, e) : -1;
-	if (c->state->own_timens && timens < 0)
+	/* Also one that is not its own: the caller may be in another than the container was made in. */
+	auto_close int timens = timens_supported() ? timens_of_pid(c->state->pid, e) : -1;
+	if (timens < 0 && timens_supported())
 		return -1;
 	req.type = CRIU__REQ_TYPE__REQ_DUMP;
 	req.opts = opts;
