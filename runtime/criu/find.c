@@ -11,7 +11,9 @@
 #include "proto/pb.h"
 #include "runtime/criu/criu.h"
 
+/* Apart, so that what one caller names is not what another finds. */
 #define CACHE_FILE "criu"
+#define CACHE_FILE_CONFIGURED "criu-configured"
 
 /* Fixed, not $PATH: who calls us does not choose which program runs as root. */
 static const char *const candidates[] = {
@@ -96,11 +98,16 @@ static char *cache_line(const char *criu, struct err *e)
 	return mem_printf(e, "%s %lu %ld %s", boot_id, (unsigned long)st.st_ino, (long)st.st_ctime, criu);
 }
 
+static const char *cache_file(const char *configured)
+{
+	return configured ? CACHE_FILE_CONFIGURED : CACHE_FILE;
+}
+
 static char *cached(int dirfd, const char *configured)
 {
 	char line[PATH_MAX];
 
-	if (file_read_line(dirfd, CACHE_FILE, line, sizeof(line), NULL) < 0)
+	if (file_read_line(dirfd, cache_file(configured), line, sizeof(line), NULL) < 0)
 		return NULL;
 	const char *path = strchr(line, '/');
 	auto_free char *now = path ? cache_line(path, NULL) : NULL;
@@ -109,11 +116,11 @@ static char *cached(int dirfd, const char *configured)
 	return mem_strdup(path, NULL);
 }
 
-static char *found(const char *criu, int dirfd, struct err *e)
+static char *found(const char *criu, const char *configured, int dirfd, struct err *e)
 {
 	auto_free char *line = dirfd >= 0 ? cache_line(criu, NULL) : NULL;
 	if (line)
-		file_write_atomic(dirfd, CACHE_FILE, line, strlen(line), 0600, false, NULL); /* without it the next search takes longer */
+		file_write_atomic(dirfd, cache_file(configured), line, strlen(line), 0600, false, NULL); /* without it the next search takes longer */
 	return mem_strdup(criu, e);
 }
 
@@ -131,7 +138,7 @@ char *criu_find(const char *configured, const char *cache_dir, struct err *e)
 	for (size_t i = 0; i < n; i++) {
 		struct err cause = { 0 };
 		if (check(list[i], cache_dir, &cause) == 0)
-			return found(list[i], dirfd, e);
+			return found(list[i], configured, dirfd, e);
 		if ((cause.code != ERR_NOT_FOUND || configured) && buf_printf(&reasons, e, "; %s", cause.msg) < 0)
 			return NULL;
 	}
