@@ -159,8 +159,10 @@ static int answer(struct session *s, const Criu__Notify *n, int fd, struct err *
 /* Until the response. Owned, or NULL. */
 static Criu__CriuResp *converse(struct session *s, struct err *e)
 {
-	if (pb_send(s->sock, &s->call->req->base, NULL, 0, e) < 0)
+	if (pb_send(s->sock, &s->call->req->base, NULL, 0, NULL) < 0) {
+		err_set(e, ERR_CRIU, 0, "criu ended before it was asked");
 		return NULL;
+	}
 	for (;;) {
 		auto_pb(Criu__CriuResp) *resp = NULL;
 		struct err cause = { 0 };
