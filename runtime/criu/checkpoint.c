@@ -25,6 +25,7 @@
 #include "runtime/criu/external.h"
 #include "runtime/criu/obstacle.h"
 #include "runtime/criu/options.h"
+#include "runtime/criu/watches.h"
 #include "runtime/namespace.h"
 #include "runtime/net/net.h"
 #include "runtime/state.h"
@@ -133,6 +134,8 @@ static int fill_opts(struct checkpoint *c, Criu__CriuOpts *opts, struct err *e)
 	const struct criu_choices choices = { o->tcp_established, o->tcp_close,	 o->ext_unix_sk, o->shell_job,
 					      o->file_locks,	  o->lazy_pages, o->lsm_profile };
 	const char *freezer = cgroup_freezer_path(c->cgroup);
+	auto_free pid_t *pids = NULL;
+	size_t n = 0;
 
 	if (criu_opts_common(c->spec, &choices, c->work, "dump.log", opts, e) < 0)
 		return -1;
@@ -149,6 +152,8 @@ static int fill_opts(struct checkpoint *c, Criu__CriuOpts *opts, struct err *e)
 		opts->ps->has_fd = true;
 		opts->ps->fd = o->page_server_fd;
 	}
+	if (cgroup_pids(c->cgroup, &pids, &n, e) < 0 || watches_add(pids, n, c->state->pid, opts, e) < 0)
+		return -1;
 	return external_dump(c->spec, c->state->pid, opts, e) < 0 ? -1 : external_stdio_dump(c->state->pid, &c->stdio, opts, e);
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -34,6 +35,7 @@ static void unescape(char *s)
 static bool parse_line(char *line, struct mountinfo_entry *out)
 {
 	char *save = NULL, *fields[5], *dash = strstr(line, " - ");
+	unsigned major, minor;
 
 	if (!dash)
 		return false;
@@ -43,6 +45,9 @@ static bool parse_line(char *line, struct mountinfo_entry *out)
 			return false;
 	out->id = strtoull(fields[0], NULL, 10);
 	out->parent = strtoull(fields[1], NULL, 10);
+	if (sscanf(fields[2], "%u:%u", &major, &minor) != 2)
+		return false;
+	out->dev = makedev(major, minor);
 	out->root = fields[3];
 	out->point = fields[4];
 	out->type = strtok_r(dash + 3, " ", &save);

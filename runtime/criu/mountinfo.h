@@ -6,6 +6,7 @@
 
 struct mountinfo_entry {
 	uint64_t id, parent;
+	dev_t dev;
 	char *root, *point, *type; /* into the text */
 };
 struct mountinfo {

@@ -185,6 +185,27 @@ print(os.fstat(fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0xb701)).st_ino)' 
 	counts_on
 }
 
+@test "an inotify watch on an overlay root is found again" {
+	tool obstacle
+	mkdir -p "$BUNDLE/lower" "$TMP/layer/upper" "$TMP/layer/work" "$BUNDLE/rootfs/srv/deep/folder"
+	chmod 755 "$TMP/layer" "$TMP/layer/upper"
+	rm -rf "$BUNDLE/lower"
+	mv "$BUNDLE/rootfs" "$BUNDLE/lower"
+	mkdir "$BUNDLE/rootfs"
+	mount -t overlay overlay -o "lowerdir=$BUNDLE/lower,upperdir=$TMP/layer/upper,workdir=$TMP/layer/work" "$BUNDLE/rootfs"
+	LATER=("umount -l $(printf %q "$BUNDLE/rootfs")" "${LATER[@]}") # last of all
+	edit "$(args sh -c "(exec obstacle inotify /srv/deep/folder) & $COUNTER")"
+	begins
+	retry 5 grep -q ready "$TMP/out"
+	watch() { grep -h ^inotify /proc/"$(pgrep -P "$(init)" obstacle)"/fdinfo/* | cut -d' ' -f2-4; }
+	local before
+	before=$(watch)
+	saved
+	back
+	[ "$(watch)" = "$before" ]
+	counts_on
+}
+
 @test "only a running or paused container can be saved" {
 	edit "$(args true)"
 	dr create --bundle "$BUNDLE" --pid-file "$TMP/pid" "$ID" </dev/null >/dev/null 2>&1
