@@ -140,13 +140,43 @@ static int add_cgroup_mounts(struct mount_set *set, const char *target, struct s
 	return 0;
 }
 
+/* Whether the place of mount i is on the rootfs itself, and not on another mount that CRIU makes with its folders. */
+static bool lies_on_rootfs(const struct mount_set *set, size_t i)
+{
+	const char *target = set->mounts[i].spec->destination;
+
+	for (size_t j = 0; j < set->n; j++) {
+		const char *other = set->mounts[j].spec->destination;
+		size_t n = strlen(other);
+		while (n > 0 && other[n - 1] == '/')
+			n--;
+		if (j != i && n > 0 && !strncmp(target, other, n) && target[n] == '/')
+			return false;
+	}
+	return true;
+}
+
+/* CRIU expects the places of mounts to be there; in a fresh rootfs they are not, as create makes them on the first start. */
+static int make_mount_points(const struct mount_set *set, struct err *e)
+{
+	for (size_t i = 0; i < set->n; i++) {
+		const struct mount *m = &set->mounts[i];
+		if (!lies_on_rootfs(set, i))
+			continue;
+		auto_close int fd = path_make_in(set->rootfs, m->spec->destination, m->kind == MOUNT_BIND && m->is_file, e);
+		if (fd < 0)
+			return err_prefix(e, "%s", m->field);
+	}
+	return 0;
+}
+
 int stage_mounts(const struct create *c, struct stage *s, Criu__CriuOpts *opts, struct err *e)
 {
 	auto_mount_set struct mount_set set;
 
 	mount_set_init(&set);
-	if (mount_set_open(c->spec, c->bundle, c->state, &set, e) < 0 || stage_add(s, steal_fd(&set.rootfs), "root", false, e) < 0 ||
-	    pb_set_str(&opts->root, STAGE_PATH "/root", e) < 0)
+	if (mount_set_open(c->spec, c->bundle, c->state, &set, e) < 0 || make_mount_points(&set, e) < 0 ||
+	    stage_add(s, steal_fd(&set.rootfs), "root", false, e) < 0 || pb_set_str(&opts->root, STAGE_PATH "/root", e) < 0)
 		return -1;
 	for (size_t i = 0; i < set.n; i++) {
 		struct mount *m = &set.mounts[i];

@@ -62,6 +62,22 @@ print(os.fstat(fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0xb701)).st_ino)' 
 	dr exec "$ID" sh -c 'echo gone >/dev/null; head -c 3 /dev/urandom' | wc -c | grep -q 3
 }
 
+@test "a fresh root filesystem gets the places of its mounts" {
+	echo data >"$TMP/file"
+	edit "$(mount_at /some/where/file bind "$TMP/file" bind)"
+	chmod 1777 "$BUNDLE/rootfs"
+	mkdir -p "$BUNDLE/rootfs/some/where"
+	: >"$BUNDLE/rootfs/some/where/file"
+	counter
+	saved
+	retry 5 is stopped
+	rm -rf "$BUNDLE/rootfs/some"
+	rmdir "$BUNDLE/rootfs/proc"
+	back
+	counts_on
+	[ "$(dr exec "$ID" cat /some/where/file)" = data ]
+}
+
 @test "leave-running lets the container go on" {
 	counter
 	saved --leave-running
