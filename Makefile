@@ -158,8 +158,10 @@ $(BUILD)/tools/%: tests/tools/%.c
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -std=gnu17 -O2 $(WARN) -static -o $@ $< -lpthread
 
-docs: $(BUILD)/tools/errors ## make the pages that come from tables
+docs: $(BUILD)/tools/errors $(BIN)/davitd ## make the pages that come from tables
 	$(BUILD)/tools/errors >docs/ERRORS.md
+	$(BIN)/davitd --openapi >docs/openapi.json
+	docs/routes.sh
 $(BUILD)/tools/errors: $(BUILD)/obj/docs/errors.o $(L_base)
 	$(LINK) $^
 

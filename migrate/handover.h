@@ -1,4 +1,4 @@
-/* The handover: who may run the container, when. DESIGN.md section 7 as one table.
+/* The handover: who may run the container, when, as one table (docs/ARCHITECTURE.md tells the story).
  *
  * A move has a source and a target; each is a state machine over its own journal (migrate/journal.h). handover_next() looks up (state, event)
  * and gives the next state and the action to take. The code, the recovery after a restart, the tests and the model all use this one table.

@@ -65,7 +65,7 @@ static int put_stats(struct request *r, const Davit__ContainerList *list, struct
 
 static int put_moves(struct request *r, struct buf *b, struct err *e)
 {
-	static const char *const ends[][2] = { { "source", "done" }, { "source", "aborted" }, { "target", "running" }, { "target", "dropped" } };
+	static const char *const ends[][2] = { { "source", "done" }, { "source", "aborted" }, { "target", "done" }, { "target", "dropped" } };
 	auto_pb(Davit__MigrationList) *moves = pb_new(&davit__migration_list__descriptor, e);
 
 	if (!moves || db_move_list(r->agent->db, NULL, moves, e) < 0 ||

@@ -8,8 +8,8 @@
 static int command_help(struct cli *c, int argc, char **argv, struct err *e);
 
 static const struct command commands[] = {
-	{ "run", "[ARGUMENT]…", "make a container and start it", command_run },
-	{ "create", "[ARGUMENT]…", "make a container", command_create },
+	{ "run", "[COMMAND [ARGUMENT]…]", "make a container and start it", command_run },
+	{ "create", "[COMMAND [ARGUMENT]…]", "make a container", command_create },
 	{ "start", "NAME…", "start containers", command_start },
 	{ "stop", "NAME…", "end containers: their stop signal, then SIGKILL", command_stop },
 	{ "kill", "NAME…", "send a signal", command_kill },

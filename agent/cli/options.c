@@ -22,15 +22,23 @@ static void common_options(struct cli *c, bool *help, struct option out[COMMON])
 	memcpy(out, o, sizeof(o));
 }
 
+/* printf counts bytes, a terminal columns: what a field of `columns` has to be given as width. */
+static int field_width(const char *s, int columns)
+{
+	for (; *s; s++)
+		columns += (*s & 0xc0) == 0x80;
+	return columns;
+}
+
 static void print_option(const struct option *o)
 {
 	char left[48];
 
 	snprintf(left, sizeof(left), "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
 	if (o->letter)
-		printf("  -%c, %-28s %s\n", o->letter, left, o->help);
+		printf("  -%c, %-*s %s\n", o->letter, field_width(left, 32), left, o->help);
 	else
-		printf("      %-28s %s\n", left, o->help);
+		printf("      %-*s %s\n", field_width(left, 32), left, o->help);
 }
 
 static void print_help(const struct cli *c, const char *name, const struct option *options, const struct option *common)
@@ -198,7 +206,7 @@ void cli_print_commands(const struct command *table, size_t n)
 		char left[64];
 
 		snprintf(left, sizeof(left), "%s %s", table[i].name, table[i].words);
-		printf("  %-42s %s\n", left, table[i].help);
+		printf("  %-*s %s\n", field_width(left, 40), left, table[i].help);
 	}
 }
 

@@ -73,27 +73,28 @@ static void tell(struct agent *a, const char *type, Davit__MoveRecord *m)
 	event_publish(&a->events, &ev);
 }
 
+struct outcome {
+	bool check; /* no move, so nothing of it is kept */
+	bool last;  /* the mover told how it ended */
+	bool failed;
+	struct err err;
+	char state[64];
+};
+
 /* Keeps a new record; a change of state is told. Takes it over. */
-static void take_record(struct job *j, Davit__MoveRecord *m, char last[64])
+static void take_record(struct job *j, Davit__MoveRecord *m, struct outcome *o)
 {
 	struct agent *a = job_agent(j);
 	struct err e = { 0 };
 
-	if (m->state && strncmp(last, m->state, 63) != 0) {
-		snprintf(last, 64, "%s", m->state);
+	if (m->state && !o->check && strncmp(o->state, m->state, 63) != 0) {
+		snprintf(o->state, sizeof(o->state), "%s", m->state);
 		if (db_move_put(a->db, m, &e) < 0)
 			log_err(LOG_LEVEL_WARN, "move not stored", &e);
 		tell(a, "migration.state", m);
 	}
 	job_update(j, put_record, m);
 }
-
-struct outcome {
-	bool last; /* the mover told how it ended */
-	bool failed;
-	struct err err;
-	char state[64];
-};
 
 static void take_report(struct job *j, Davit__MoverReport *r, struct outcome *o)
 {
@@ -104,7 +105,7 @@ static void take_report(struct job *j, Davit__MoverReport *r, struct outcome *o)
 	if (bytes)
 		job_bytes(j, bytes, r->has_bytes_total ? r->bytes_total : 0);
 	if (r->record)
-		take_record(j, steal_ptr(&r->record), o->state);
+		take_record(j, steal_ptr(&r->record), o);
 	if (!r->has_last || !r->last)
 		return;
 	o->last = true;
@@ -205,7 +206,7 @@ static int settle(struct job *j, struct outcome *o, struct err *e)
 		int done = recover_source(&r, job_id(j), &record, &inner);
 
 		if (record)
-			take_record(j, record, o->state);
+			take_record(j, record, o);
 		if (done > 0)
 			return 0;
 		if (done < 0 && inner.code == ERR_NOT_FOUND) /* it never got so far as to write one: nothing was touched */
@@ -240,7 +241,7 @@ static int conclude(struct job *j, const struct move_args *args, struct outcome 
 static int run(struct job *j, void *arg, struct err *e)
 {
 	struct move_args *args = arg;
-	struct outcome o = { 0 };
+	struct outcome o = { .check = args->job.check_only };
 	struct mover m;
 
 	if (!args->recover) {

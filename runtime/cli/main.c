@@ -40,9 +40,11 @@ static const struct cli_option globals[] = {
 
 static void print_options(const struct cli_option *o)
 {
-	for (; o && o->o.name; o++)
-		printf("  --%s%s%-*s %s\n", o->o.name, o->argument ? " " : "", (int)(24 - strlen(o->o.name)), o->argument ? o->argument : "",
-		       o->help);
+	for (; o && o->o.name; o++) {
+		char left[48];
+		snprintf(left, sizeof(left), "--%s%s%s", o->o.name, o->argument ? " " : "", o->argument ? o->argument : "");
+		printf("  %-27s %s\n", left, o->help);
+	}
 }
 
 static void print_help(void)

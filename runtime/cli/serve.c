@@ -126,7 +126,7 @@ static int serve(struct cli *c, int argc, char **argv, struct err *e)
 const struct cli_command cli_serve = {
 	.name = "serve",
 	.arguments = "",
-	.help = "Serves davitd's requests; started by it alone.",
+	.help = "serve davitd's requests (started by davitd alone)",
 	.options = options,
 	.max = 0,
 	.run = serve,

@@ -97,7 +97,10 @@ int main(int argc, char **argv)
 	struct err e;
 	err_clear(&e);
 	init(m);
-	if (options_parse(argc, argv, &m->o, &e) < 0 || start_note_inherited(m, &e) < 0) {
+	int parsed = options_parse(argc, argv, &m->o, &e);
+	if (parsed > 0)
+		return 0;
+	if (parsed < 0 || start_note_inherited(m, &e) < 0) {
 		fprintf(stderr, "davit-monitor: %s\n", e.msg);
 		sync_error(m, &e);
 		return err_info(e.code)->exit;

@@ -108,7 +108,7 @@ void watch_close(struct monitor *m, struct watch *w);
 /* Runs until PROGRAM failed (-1, *e told) or the container has ended and all was said and written (0). */
 int loop_run(struct monitor *m, struct err *e);
 
-/* options.c. err_field names the option. */
+/* options.c. err_field names the option. 0, 1 if help was printed, or -1. */
 int options_parse(int argc, char **argv, struct options *o, struct err *e);
 
 /* start.c */
