@@ -10,6 +10,7 @@
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@
 #include "base/file.h"
 
 #define REQUEST_SECONDS 1
+#define KEEP_MS (10 * 60 * 1000) /* whoever waits longer for an answer has given up, and a keeper that was forgotten must not stay for ever */
 #define FRAME_MAX 65600
 enum request { HOLD_SEND = 's', HOLD_RELEASE = 'r', HOLD_DROP = 'd' };
 
@@ -106,7 +108,7 @@ static _Noreturn void keep(struct keeper k)
 		;
 	syscall(SYS_capset, &head, none);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	while (serve_one(&k))
+	while (fd_wait(k.listener, POLLIN, KEEP_MS, NULL) > 0 && serve_one(&k))
 		;
 	_exit(0);
 }
