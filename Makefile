@@ -166,10 +166,12 @@ $(BUILD)/tools/errors: $(BUILD)/obj/docs/errors.o $(L_base)
 	$(LINK) $^
 
 install: all ## install below DESTDIR and PREFIX
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/davit $(DESTDIR)$(PREFIX)/share/doc/davit
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/davit $(DESTDIR)$(PREFIX)/share/doc/davit/docs $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 755 $(BIN)/davit $(BIN)/davitd $(BIN)/davit-runtime $(BIN)/davit-monitor $(DESTDIR)$(PREFIX)/bin/
 	install -m 755 $(LIBEXEC)/davit-mover $(DESTDIR)$(PREFIX)/libexec/davit/
 	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/davit/
+	install -m 644 docs/*.md docs/openapi.json $(DESTDIR)$(PREFIX)/share/doc/davit/docs/
+	sed 's|@PREFIX@|$(PREFIX)|g' packaging/davitd.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/davitd.service
 
 clean: ## remove build/
 	rm -rf build

@@ -13,24 +13,37 @@
 
 #define CONFIG_MAX ((size_t)1 << 20)
 
-Davit__AgentConfig *config_read(const char *path, bool required, struct err *e)
+/* A file that is missing and not required is an empty one. */
+static void *read_message(const ProtobufCMessageDescriptor *d, const char *path, bool required, struct err *e)
 {
 	struct err inner = { 0 };
 	size_t n = 0;
 	auto_free char *text = file_read(AT_FDCWD, path, CONFIG_MAX, &n, &inner);
-	Davit__AgentConfig *c;
+	void *m;
 
 	if (!text && inner.code == ERR_NOT_FOUND && !required)
-		return pb_new(&davit__agent_config__descriptor, e);
+		return pb_new(d, e);
 	if (!text) {
 		*e = inner;
 		err_remedy(e, "name the configuration with --config FILE");
 		return NULL;
 	}
-	c = json_parse(&davit__agent_config__descriptor, text, n, JSON_REFUSE, NULL, e);
-	if (!c)
+	m = json_parse(d, text, n, JSON_REFUSE, NULL, e);
+	if (!m)
 		err_prefix(e, "%s", path);
-	return c;
+	return m;
+}
+
+Davit__AgentConfig *config_read(const char *path, bool required, struct err *e)
+{
+	return read_message(&davit__agent_config__descriptor, path, required, e);
+}
+
+int config_check_policy(const Davit__AgentConfig *c, struct err *e)
+{
+	auto_pb(Davit__HostPolicy) *policy = read_message(&davit__host_policy__descriptor, c->policy, false, e);
+
+	return policy ? 0 : -1;
 }
 
 static int default_str(char **field, const char *value, struct err *e)
@@ -131,11 +144,11 @@ static int check_tls(const Davit__AgentConfig *c, struct err *e)
 
 	for (size_t i = 0; i < ARRAY_LEN(need); i++)
 		if (c->listen && !need[i].value) {
-			err_field(e, need[i].field, "is needed with listen: TCP is served with mutual TLS only");
+			err_field(e, need[i].field, "%s is needed with listen: TCP is served with mutual TLS only", need[i].field);
 			return err_remedy(e, "name a PEM file");
 		}
 	if (c->advertise_url && !str_prefix(c->advertise_url, "https://"))
-		return err_field(e, "advertiseUrl", "has to begin with https://");
+		return err_field(e, "advertiseUrl", "advertiseUrl has to begin with https://");
 	return c->listen ? config_split_address(c->listen, host, port, e) : 0;
 }
 
@@ -149,10 +162,10 @@ static int check_peers(const Davit__AgentConfig *c, struct err *e)
 			return -1;
 		snprintf(field, sizeof(field), "peers[%zu].url", i);
 		if (!str_prefix(c->peers[i]->url, "https://"))
-			return err_field(e, field, "has to begin with https://");
+			return err_field(e, field, "%s has to begin with https://", field);
 	}
 	if (c->n_peers && !c->tls_cert)
-		return err_field(e, "tlsCert", "is needed to speak to peers");
+		return err_field(e, "tlsCert", "tlsCert is needed to speak to peers");
 	return 0;
 }
 
@@ -169,10 +182,10 @@ static int check_networks(const Davit__AgentConfig *c, struct err *e)
 			return -1;
 		for (size_t j = 0; j < i; j++)
 			if (str_eq(n->name, c->networks[j]->name) || str_eq(n->bridge, c->networks[j]->bridge))
-				return err_field(e, field, "name or bridge is that of networks[%zu]", j);
+				return err_field(e, field, "%s: name or bridge is that of networks[%zu]", field, j);
 		snprintf(field, sizeof(field), "networks[%zu].bridge", i);
 		if (strlen(n->bridge) == 0 || strlen(n->bridge) > 15)
-			return err_field(e, field, "an interface name has 1 to 15 characters");
+			return err_field(e, field, "%s: an interface name has 1 to 15 characters", field);
 		snprintf(field, sizeof(field), "networks[%zu].subnet", i);
 		if (subnet_parse(n->subnet, &s, NULL, field, e) < 0)
 			return -1;
@@ -182,7 +195,7 @@ static int check_networks(const Davit__AgentConfig *c, struct err *e)
 
 static int check_absolute(const char *field, const char *path, struct err *e)
 {
-	return path && path[0] != '/' ? err_field(e, field, "has to be an absolute path, not \"%s\"", path) : 0;
+	return path && path[0] != '/' ? err_field(e, field, "%s has to be an absolute path, not \"%s\"", field, path) : 0;
 }
 
 int config_check(const Davit__AgentConfig *c, struct err *e)
@@ -199,13 +212,13 @@ int config_check(const Davit__AgentConfig *c, struct err *e)
 	if (str_eq(c->user, "root"))
 		return err_field(e, "user", "davitd does not serve as root");
 	if (c->ids_start < 65536)
-		return err_field(e, "idsStart", "has to be 65536 or more: lower ids belong to the host");
+		return err_field(e, "idsStart", "idsStart has to be 65536 or more: lower ids belong to the host");
 	if (c->ids_count == 0 || c->ids_start + (uint64_t)c->ids_count * CONTAINER_IDS_SIZE > UINT32_MAX)
 		return err_field(e, "idsCount", "the ranges reach beyond 4294967295");
 	if (c->max_operations == 0 || c->max_operations > 64)
-		return err_field(e, "maxOperations", "1 to 64");
+		return err_field(e, "maxOperations", "maxOperations has to be 1 to 64");
 	if (c->max_body_bytes < 4096 || c->max_body_bytes > 16 << 20)
-		return err_field(e, "maxBodyBytes", "4096 to 16777216");
+		return err_field(e, "maxBodyBytes", "maxBodyBytes has to be 4096 to 16777216");
 	return 0;
 }
 

@@ -8,6 +8,8 @@
 
 /* Reads the file; required: a missing one is an error, else it is the empty configuration. Owned; without defaults yet. */
 Davit__AgentConfig *config_read(const char *path, bool required, struct err *e);
+/* Whether the policy that it names can be read: the core reads it in earnest. A missing file is an empty policy. 0 or -1. */
+int config_check_policy(const Davit__AgentConfig *c, struct err *e);
 /* Fills every default, so that no reader needs to know them. 0 or -1. */
 int config_complete(Davit__AgentConfig *c, struct err *e);
 /* Refuses what cannot work, naming the field and the remedy. For a complete configuration. 0 or -1. */

@@ -46,7 +46,7 @@ static const char usage[] = "usage: davitd [OPTION]…\n"
 			    "  --state-dir DIR     instead of the configuration's stateDir\n"
 			    "  --run-dir DIR       instead of the configuration's runDir\n"
 			    "  --log-level LEVEL   error, warn, info or debug\n"
-			    "  --check-config      check the configuration and end\n"
+			    "  --check-config      check the configuration and its policy, and end\n"
 			    "  --openapi           print the API's description and end\n"
 			    "  --version           print the version and end\n"
 			    "  --help              print this and end\n";
@@ -281,6 +281,8 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	if (load_config(&o, &agent, &e) < 0 || setup_log(agent.config, &e) < 0)
+		return fail(&e);
+	if (o.check && config_check_policy(agent.config, &e) < 0)
 		return fail(&e);
 	if (o.check)
 		return printf("%s: in order\n", o.config) > 0 ? 0 : 1;
