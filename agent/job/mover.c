@@ -193,6 +193,18 @@ static int ask_state(void *arg, const Davit__MoveRecord *r, enum handover_answer
 	return mover_ask_state(a->mover, &q, out, e);
 }
 
+/* A move that never got so far as to write a journal: nothing was touched, and a restart is not to take it for one under way. */
+static int settle_untouched(struct job *j, struct outcome *o, struct err *e)
+{
+	auto_pb(Davit__MoveRecord) *m = db_move_get(job_agent(j)->db, job_id(j), e);
+	char now[32];
+
+	snprintf(o->state, sizeof(o->state), "aborted");
+	if (!m || pb_set_str(&m->state, o->state, e) < 0 || pb_set_str(&m->finished_at, clock_rfc3339(clock_now_ns(CLOCK_REALTIME), now), e) < 0)
+		return -1;
+	return db_move_put(job_agent(j)->db, m, e);
+}
+
 /* Asks the journal (and through it the target) until the outcome is known. */
 static int settle(struct job *j, struct outcome *o, struct err *e)
 {
@@ -209,8 +221,8 @@ static int settle(struct job *j, struct outcome *o, struct err *e)
 			take_record(j, record, o);
 		if (done > 0)
 			return 0;
-		if (done < 0 && inner.code == ERR_NOT_FOUND) /* it never got so far as to write one: nothing was touched */
-			return snprintf(o->state, sizeof(o->state), "aborted") > 0 ? 0 : -1;
+		if (done < 0 && inner.code == ERR_NOT_FOUND)
+			return settle_untouched(j, o, e);
 		if (done < 0)
 			log_err(LOG_LEVEL_WARN, job_id(j), &inner);
 		poll(NULL, 0, (int)wait);

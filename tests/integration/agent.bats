@@ -273,6 +273,19 @@ need_criu() { davit info --json | jq -e '.facts.criuPath and (.facts.criuProblem
 	davit snapshot rm "$id"
 }
 
+@test "a refused move is on record as aborted, a check is not on record" {
+	need_criu
+	counter stays
+	davit exec --interactive stays /bin/sleep 1000 </dev/null >/dev/null 2>&1 &
+	retry 10 eval 'davit top stays | grep -q "sleep 1000"'
+	run davit migrate stays https://127.0.0.1:7440 --check
+	[ "$status" = 86 ]
+	[ "$(davit migrations ls --json | jq '.migrations | length')" = 0 ]
+	run davit migrate stays https://127.0.0.1:7440
+	[ "$status" = 86 ]
+	[ "$(davit migrations ls --json | jq -r '.migrations[].state')" = aborted ]
+}
+
 @test "prune keeps what its rules say and refuses to keep nothing" {
 	need_criu
 	counter old
