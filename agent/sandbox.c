@@ -67,8 +67,12 @@ static int allow(int ruleset, const char *path, uint64_t access, struct err *e)
 	struct landlock_path_beneath_attr rule = { .parent_fd = fd };
 	struct stat st;
 
-	if (fd < 0)
-		return errno == ENOENT ? 0 : err_sys(e, errno, "%s", path);
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0) {
+		err_sys(e, errno, "%s", path);
+		return err_remedy(e, "davitd's user has to be able to search the folders above it");
+	}
 	if (fstat(fd, &st) < 0)
 		return err_sys(e, errno, "%s", path);
 	rule.allowed_access = S_ISDIR(st.st_mode) ? access : access & OF_FILES;

@@ -29,6 +29,7 @@ struct store_writer {
 	int staging;
 	char id[64];
 	char created_at[32];
+	int64_t began; /* CLOCK_MONOTONIC */
 	char container[65];
 	struct channel *channels[CHANNELS];
 	_Atomic uint64_t stored;
@@ -75,6 +76,7 @@ struct store_writer *store_writer_new(struct store *s, const char *container, st
 		return NULL;
 	w->store = s;
 	w->lock = w->shared = w->staging = -1;
+	w->began = clock_now_ns(CLOCK_MONOTONIC);
 	snprintf(w->container, sizeof(w->container), "%s", container);
 	if ((w->lock = file_lock(s->locks, container, 0, e)) < 0) {
 		if (e && e->code == ERR_BUSY)
@@ -232,7 +234,11 @@ static int fill_manifest(struct store_writer *w, Davit__SnapshotManifest *m, str
 static int write_manifest(struct store_writer *w, const Davit__SnapshotManifest *m, struct err *e)
 {
 	auto_pb(Davit__Snapshot) *info = store_info_of(m, e);
-	if (!info || store_write_message(w->store, w->id, ".info", &info->base, e) < 0)
+	if (!info)
+		return -1;
+	info->has_create_ms = true;
+	info->create_ms = (uint64_t)((clock_now_ns(CLOCK_MONOTONIC) - w->began) / NSEC_PER_MSEC);
+	if (store_write_message(w->store, w->id, ".info", &info->base, e) < 0)
 		return -1;
 	return store_write_message(w->store, w->id, ".manifest", &m->base, e);
 }

@@ -21,7 +21,7 @@ struct making {
 	struct core core;
 	Davit__SnapshotManifest *manifest;
 	struct store_writer *writer;
-	int64_t began, paused; /* CLOCK_MONOTONIC; paused 0: it was paused before */
+	int64_t paused; /* CLOCK_MONOTONIC; 0: it was paused before */
 };
 
 static void free_args(void *arg)
@@ -168,8 +168,6 @@ static int tell(struct making *m, struct err *e)
 
 	if (!s)
 		return -1;
-	s->has_create_ms = 1;
-	s->create_ms = (uint64_t)((clock_now_ns(CLOCK_MONOTONIC) - m->began) / NSEC_PER_MSEC);
 	job_update(m->job, put_snapshot, s);
 	ev.type = (char *)(uintptr_t) "snapshot.created";
 	ev.container = (char *)(uintptr_t)m->name;
@@ -200,9 +198,7 @@ static int run(struct job *j, void *arg, struct err *e)
 	struct agent *a = job_agent(j);
 	auto_pb(Davit__SnapshotManifest) *manifest = pb_new(&davit__snapshot_manifest__descriptor, e);
 	auto_store_writer struct store_writer *writer = NULL;
-	struct making m = {
-		.job = j, .agent = a, .name = job_container(j), .args = arg, .manifest = manifest, .began = clock_now_ns(CLOCK_MONOTONIC)
-	};
+	struct making m = { .job = j, .agent = a, .name = job_container(j), .args = arg, .manifest = manifest };
 	int r = -1;
 
 	if (!manifest || core_channel(&a->core, NULL, &m.core, e) < 0)

@@ -26,6 +26,7 @@ OUT=$DAVIT_BUILD/demo
 rm -rf "$OUT"
 mkdir -p "$OUT"
 WORK=$(mktemp -d /tmp/davit-demo.XXXXXX)
+chmod 755 "$WORK" # user davit has its state below
 client=
 cron=
 
@@ -63,8 +64,16 @@ davit_on a run --detach --name redis --image redis --network lan --ip 10.91.0.10
 	-- /bin/sh -c '/bin/clocks watch /tmp/watch & exec /usr/bin/redis-server --bind 0.0.0.0 --protected-mode no --save "" --daemonize no' >/dev/null
 davit_on a ps
 
-in_host switch python3 tests/e2e/client.py 10.91.0.10 6379 counter "$WORK/client.json" &
+# Not by in_host: a function in the background is a shell of its own, which would get the client's signals.
+nsenter "--net=/run/netns/dv$HOSTS_TAG-switch" -- python3 tests/e2e/client.py 10.91.0.10 6379 counter "$WORK/client.json" &
 client=$!
+# It writes its first statistics when it has connected and takes signals.
+for _ in $(seq 200); do
+	[ -s "$WORK/client.json" ] && break
+	kill -0 "$client" 2>/dev/null || break
+	sleep 0.05
+done
+[ -s "$WORK/client.json" ] || fail "the client cannot connect to redis"
 
 client_view() { # FILE: the client's figures; its longest pause is since the last SIGUSR2
 	local old
