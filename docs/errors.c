@@ -14,7 +14,8 @@ int main(void)
 		const struct err_info *i = err_info((enum err_code)c);
 		printf("| `%s` | %d | %d | %s |\n", i->name, i->http, i->exit, i->help);
 	}
-	puts("\nExit status 0: it is done. `davit run` and `davit exec` in the foreground, and `davit wait`, end with the exit status of the container's\n"
+	puts("\nExit status 0: it is done. `davit run` and `davit exec` in the foreground, and `davit wait`, end with the exit status of the "
+	     "container's\n"
 	     "process, 128 + N if signal N ended it.");
 	return 0;
 }

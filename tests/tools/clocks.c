@@ -40,8 +40,9 @@ static void look(struct watch *w)
 static void tell(int fd, uint64_t samples, const struct watch *m, const struct watch *b)
 {
 	char line[256];
-	int n = snprintf(line, sizeof(line), "samples %012" PRIu64 " back_monotonic %06" PRIu64 " %012" PRId64 " back_boottime %06" PRIu64 " %012" PRId64
-					     " step_monotonic %018" PRId64 " step_boottime %018" PRId64 "\n",
+	int n = snprintf(line, sizeof(line),
+			 "samples %012" PRIu64 " back_monotonic %06" PRIu64 " %012" PRId64 " back_boottime %06" PRIu64 " %012" PRId64
+			 " step_monotonic %018" PRId64 " step_boottime %018" PRId64 "\n",
 			 samples, m->backs, m->back, b->backs, b->back, m->step, b->step);
 	if (pwrite(fd, line, (size_t)n, 0) != n)
 		_exit(1);

@@ -1,6 +1,6 @@
-/* Holds memory for tests and benchmarks: fill MIB [PAGES_A_SECOND]. Touches MIB of anonymous memory with contents that do not compress to nothing, prints
- * "ready", then writes PAGES_A_SECOND random pages each second (default 0: sleeps). Every page starts with its number and a count of its writes, which are
- * checked each time it is written again: a page that is lost or old ends the program with status 1. */
+/* Holds memory for tests and benchmarks: fill MIB [PAGES_A_SECOND]. Touches MIB of anonymous memory with contents that do not compress to nothing,
+ * prints "ready", then writes PAGES_A_SECOND random pages each second (default 0: sleeps). Every page starts with its number and a count of its
+ * writes, which are checked each time it is written again: a page that is lost or old ends the program with status 1. */
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
