@@ -1,5 +1,6 @@
 /* Configuration: read, completed, checked. */
 #include "agent/config.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include "agent/db/container.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/path.h"
 #include "proto/json.h"
 
 #define CONFIG_MAX ((size_t)1 << 20)
@@ -169,6 +171,15 @@ static int check_peers(const Davit__AgentConfig *c, struct err *e)
 	return 0;
 }
 
+static int check_gateway(const char *gateway, const struct subnet *s, const char *field, struct err *e)
+{
+	struct in_addr a;
+
+	if (inet_pton(AF_INET, gateway, &a) != 1)
+		return err_field(e, field, "\"%s\" is no IPv4 address", gateway);
+	return subnet_has(s, ntohl(a.s_addr)) ? 0 : err_field(e, field, "%s lies outside the subnet", gateway);
+}
+
 static int check_networks(const Davit__AgentConfig *c, struct err *e)
 {
 	char field[40];
@@ -188,6 +199,9 @@ static int check_networks(const Davit__AgentConfig *c, struct err *e)
 			return err_field(e, field, "%s: an interface name has 1 to 15 characters", field);
 		snprintf(field, sizeof(field), "networks[%zu].subnet", i);
 		if (subnet_parse(n->subnet, &s, NULL, field, e) < 0)
+			return -1;
+		snprintf(field, sizeof(field), "networks[%zu].gateway", i);
+		if (n->gateway && check_gateway(n->gateway, &s, field, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -209,6 +223,9 @@ int config_check(const Davit__AgentConfig *c, struct err *e)
 		return -1;
 	if (log_level_of(c->log_level, &level, e) < 0 || log_format_of(c->log_format, &format, e) < 0)
 		return -1;
+	auto_free char *group = path_join(e, "/", c->cgroup_parent);
+	if (!group || !str_eq(group, c->cgroup_parent) || str_eq(group, "/"))
+		return err_field(e, "cgroupParent", "\"%s\" is no plain path of a group below the root, as /davit", c->cgroup_parent);
 	if (str_eq(c->user, "root"))
 		return err_field(e, "user", "davitd does not serve as root");
 	if (c->ids_start < 65536)

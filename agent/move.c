@@ -3,13 +3,14 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include "agent/http/auth.h"
 #include "agent/move_host.h"
-
-#define MOVES_MAX 16
 
 struct move {
 	char id[33];
 	struct target *target;
+	char peer[CALLER_NAME_MAX + 1];
+	bool open[2]; /* by enum move_stream */
 	int connections;
 };
 struct move_table {
@@ -52,7 +53,7 @@ static struct move **find(struct move_table *t, const char *id)
 }
 
 /* Under the lock. */
-static struct move *add(struct move_table *t, const char *id, struct target *target, struct err *e)
+static struct move *add(struct move_table *t, const char *id, const char *peer, struct target *target, struct err *e)
 {
 	struct move *m = mem_new(1, sizeof(*m), e);
 	size_t i = 0;
@@ -67,6 +68,7 @@ static struct move *add(struct move_table *t, const char *id, struct target *tar
 	if (!m)
 		return NULL;
 	snprintf(m->id, sizeof(m->id), "%s", id);
+	snprintf(m->peer, sizeof(m->peer), "%s", peer ? peer : "");
 	m->target = target;
 	t->all[i] = m;
 	return m;
@@ -76,7 +78,7 @@ static struct move *make(struct move_table *t, const char *id, const char *peer,
 {
 	struct target_host host = move_host(t->agent, peer);
 	struct target *target = target_new(&host, id, e);
-	struct move *m = target ? add(t, id, target, e) : NULL;
+	struct move *m = target ? add(t, id, peer, target, e) : NULL;
 
 	if (target && !m) {
 		target_lost(target);
@@ -90,7 +92,21 @@ static bool is_move_id(const char *id)
 	return strlen(id) == 32 && strspn(id, "0123456789abcdef") == 32;
 }
 
-struct move *move_open(struct agent *a, const char *id, const char *peer, struct err *e)
+/* Under the lock. A stream has one thread at a time (migrate/target.h), and a move is its source's alone. */
+static int claim(struct move *m, const char *peer, enum move_stream stream, struct err *e)
+{
+	static const char *const names[] = { [MOVE_UP] = "up", [MOVE_DOWN] = "down" };
+
+	if (!str_eq(m->peer, peer))
+		return err_set(e, ERR_DENIED, 0, "move %s is not of %s", m->id, peer);
+	if (m->open[stream])
+		return err_set(e, ERR_BUSY, 0, "the stream %s of move %s is open already", names[stream], m->id);
+	m->open[stream] = true;
+	m->connections++;
+	return 0;
+}
+
+struct move *move_open(struct agent *a, const char *id, const char *peer, enum move_stream stream, struct err *e)
 {
 	struct move_table *t = a->moves;
 	struct move **found, *m;
@@ -103,18 +119,19 @@ struct move *move_open(struct agent *a, const char *id, const char *peer, struct
 	sweep(t);
 	found = find(t, id);
 	m = found ? *found : make(t, id, peer, e);
-	if (m)
-		m->connections++;
+	if (m && claim(m, peer, stream, e) < 0)
+		m = NULL;
 	pthread_mutex_unlock(&t->lock);
 	return m;
 }
 
-void move_close(struct agent *a, struct move *m)
+void move_close(struct agent *a, struct move *m, enum move_stream stream)
 {
 	struct move_table *t = a->moves;
 
 	target_lost(m->target);
 	pthread_mutex_lock(&t->lock);
+	m->open[stream] = false;
 	m->connections--;
 	sweep(t);
 	pthread_mutex_unlock(&t->lock);
@@ -145,12 +162,12 @@ int move_cancel(struct agent *a, const char *id, struct err *e)
 	return r;
 }
 
-int move_adopt(struct agent *a, const char *id, struct target *target, struct err *e)
+int move_adopt(struct agent *a, const char *id, const char *peer, struct target *target, struct err *e)
 {
 	const struct move *m;
 
 	pthread_mutex_lock(&a->moves->lock);
-	m = add(a->moves, id, target, e);
+	m = add(a->moves, id, peer, target, e);
 	pthread_mutex_unlock(&a->moves->lock);
 	return m ? 0 : -1;
 }

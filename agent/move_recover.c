@@ -52,7 +52,7 @@ static int take_up_target(struct agent *a, const Davit__MoveRecord *m, struct er
 		return -1;
 	target = target_recover(&host, m->id, &inner);
 	if (target)
-		return move_adopt(a, m->id, target, e);
+		return move_adopt(a, m->id, m->peer, target, e);
 	if (inner.code == ERR_NONE || inner.code == ERR_NOT_FOUND)
 		return forget(a, m, e);
 	*e = inner;

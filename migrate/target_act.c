@@ -1,6 +1,7 @@
 /* What the target does: check and prepare on the offer, restore on `frozen`, thaw on the commit, drop on failure. All on the worker's thread.
  *
  * The offsets of the clocks are chosen last, right before the restore, since a clock that is to stand still stands until then. */
+#include <string.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "migrate/compat.h"
@@ -10,6 +11,7 @@
 #define RESTORE_PATIENCE 20
 #define SIGN_OF_LIFE_MS 5000
 #define RETRY_MS 500
+#define SOURCE_URL_MAX 512
 
 int target_open_core(struct target *t, struct err *e)
 {
@@ -55,6 +57,10 @@ static int check_offer(struct target *t, const Davit__StreamOffer *o, struct err
 		return err_field(e, "offer.moveId", "the offer is of move %s, its address of %s", o->move_id, t->id);
 	if (str_check_name(o->spec->name, "offer.spec.name", e) < 0)
 		return -1;
+	if (o->container_id && (strlen(o->container_id) != 32 || strspn(o->container_id, "0123456789abcdef") != 32))
+		return err_field(e, "offer.containerId", "a container's id has 32 hex digits");
+	if (o->source_url && (!str_prefix(o->source_url, "https://") || strlen(o->source_url) > SOURCE_URL_MAX))
+		return err_field(e, "offer.sourceUrl", "must begin with https:// and have at most %d bytes", SOURCE_URL_MAX);
 	return clock_policy_of(o->clock_policy ? o->clock_policy : "continue", &t->policy, e);
 }
 

@@ -89,8 +89,12 @@ static int make(struct request *r, struct core *core, const Davit__Container *c,
 	q.op_case = DAVIT__CORE_REQUEST__OP_CREATE;
 	q.create = &create;
 	reply = core_call(core, &q, CORE_TIMEOUT_MS, NULL, e);
-	if (!reply)
+	if (!reply) {
+		/* The core names fields of the spec, which is a part of the body here. */
+		if (e->field[0] && !str_prefix(e->field, "ids."))
+			err_prefix_field(e, "spec");
 		return -1;
+	}
 	view_tell(r->agent, "container.created", c->name);
 	if (!start)
 		return 0;

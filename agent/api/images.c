@@ -77,6 +77,11 @@ int image_import(struct request *r, struct err *e)
 
 	fd_closep(&i->pipe);
 	reply = core_recv(&i->core, i->request, IMPORT_TIMEOUT_MS, NULL, e);
+	if (!reply && e->code == ERR_CORRUPT) {
+		/* What is corrupt is the caller's, not ours. */
+		e->code = ERR_INVALID;
+		err_remedy(e, "send a whole tar of a root file system, plain or packed with gzip or zstd");
+	}
 	answer = reply ? pb_new(&davit__image_import_answer__descriptor, e) : NULL;
 	if (!answer)
 		return -1;

@@ -10,7 +10,7 @@
 
 static int begin_up(struct request *r, struct err *e)
 {
-	r->upload = move_open(r->agent, r->params[0], r->caller.name, e);
+	r->upload = move_open(r->agent, r->params[0], r->caller.name, MOVE_UP, e);
 	return r->upload ? 0 : -1;
 }
 
@@ -21,7 +21,7 @@ static int feed_up(struct request *r, const void *p, size_t n, struct err *e)
 
 static void end_up(struct request *r)
 {
-	move_close(r->agent, r->upload);
+	move_close(r->agent, r->upload, MOVE_UP);
 	r->upload = NULL;
 }
 
@@ -60,7 +60,7 @@ static void free_down(void *arg)
 {
 	struct down *d = arg;
 
-	move_close(d->agent, d->move);
+	move_close(d->agent, d->move, MOVE_DOWN);
 	free(d);
 }
 
@@ -72,7 +72,7 @@ int move_down(struct request *r, struct err *e)
 		return -1;
 	d->agent = r->agent;
 	d->connection = r->connection;
-	d->move = move_open(r->agent, r->params[0], r->caller.name, e);
+	d->move = move_open(r->agent, r->params[0], r->caller.name, MOVE_DOWN, e);
 	if (!d->move) {
 		free(d);
 		return -1;

@@ -3,8 +3,11 @@
 #include <ctype.h>
 #include <string.h>
 #include "agent/http/server.h"
+#include "agent/move.h"
 #include "agent/routes.h"
+#include "agent/session.h"
 #include "api.pb-c.h"
+#include "proto/frame.h"
 #include "proto/json.h"
 
 #define MESSAGES_MAX 128
@@ -208,9 +211,15 @@ int openapi_print(struct buf *out, struct err *e)
 	if (buf_printf(
 		out, e,
 		"{\n  \"openapi\": \"3.1.0\",\n  \"info\": {\"title\": \"davit\", \"version\": \"%s\", \"description\": \"Containers of one host: "
-		"make, watch, move. "
-		"Limits: %d bytes of headers, 1 MiB of a body unless configured otherwise, %d connections, %d s of silence.\"},\n  \"paths\": {",
-		DAVIT_VERSION, SERVER_HEADERS_MAX, SERVER_CONNECTIONS, SERVER_IDLE_SECONDS) < 0 ||
+		"make, watch, move. Limits: %d bytes of headers; a body of the configured maxBodyBytes (4 KiB to 16 MiB, 1 MiB unless configured); "
+		"JSON of %zu bytes, nested %zu deep, with %zu members and elements; protobuf messages nested 64 deep; %d connections to each socket, "
+		"over TCP %d of one address; "
+		"%d s of silence before a request's head is whole, %d s after; %d incoming moves and %d sessions of exec and attach at once; "
+		"frames of a move with a header of %d bytes and a payload of %d. Lists of a spec: 256 mounts, 8 attachments, 64 capAdd, 64 capDrop, "
+		"128 sysctls, 32 rlimits, 64 devices, 256 labels; texts of a spec: 4096 bytes.\"},\n  \"paths\": {",
+		DAVIT_VERSION, SERVER_HEADERS_MAX, json_limits_default.bytes, json_limits_default.depth, json_limits_default.items,
+		SERVER_CONNECTIONS, SERVER_CONNECTIONS_PER_ADDRESS, SERVER_HEAD_SECONDS, SERVER_IDLE_SECONDS, MOVES_MAX, SESSION_MAX,
+		FRAME_HEADER_MAX, FRAME_PAYLOAD_MAX) < 0 ||
 	    put_paths(&m, out, e) < 0 ||
 	    buf_puts(out,
 		     "\n  },\n  \"components\": {\n    \"responses\": {\"problem\": {\"description\": \"RFC 9457\", \"content\": "

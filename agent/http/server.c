@@ -12,8 +12,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* Memory of a connection, taken lazily: large reads make a move's upload fast. */
-#define CONNECTION_MEMORY ((size_t)1 << 20)
+/* Memory of a connection: large reads make a move's upload fast, which comes by TCP; the unix socket's callers get what headers need. */
+#define CONNECTION_MEMORY_REMOTE ((size_t)1 << 20)
+#define CONNECTION_MEMORY_LOCAL ((size_t)128 << 10)
 #define THREAD_STACK ((size_t)256 << 10)
 /* What a refused body may still send, so that the client gets to read why. */
 #define SWALLOW_MAX ((uint64_t)16 << 20)
@@ -124,6 +125,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 			return MHD_NO;
 		*context = r;
 		s->agent->requests++;
+		/* It has come as far as a whole head: from now on it may take its time. */
+		MHD_set_connection_option(c, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)SERVER_IDLE_SECONDS);
 		r->failed = check_head(r, &r->error) < 0;
 		return MHD_YES;
 	}
@@ -168,12 +171,15 @@ static struct MHD_Daemon *start(struct server *s, int fd, bool tls, struct err *
 		{ MHD_OPTION_END, 0, NULL },
 	};
 	struct MHD_OptionItem none[] = { { MHD_OPTION_END, 0, NULL } };
+	/* One address cannot take all connections; the unix socket's callers have none. */
+	struct MHD_OptionItem fair[] = { { MHD_OPTION_PER_IP_CONNECTION_LIMIT, SERVER_CONNECTIONS_PER_ADDRESS, NULL }, { MHD_OPTION_END, 0, NULL } };
 	unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | MHD_USE_ERROR_LOG | MHD_USE_ITC;
-	struct MHD_Daemon *d = MHD_start_daemon(
-	    flags | (tls ? MHD_USE_TLS : 0), 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, s, MHD_OPTION_LISTEN_SOCKET, fd,
-	    MHD_OPTION_CONNECTION_LIMIT, (unsigned)SERVER_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SERVER_IDLE_SECONDS,
-	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_THREAD_STACK_SIZE, THREAD_STACK, MHD_OPTION_NOTIFY_COMPLETED,
-	    on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_ARRAY, tls ? secure : none, MHD_OPTION_END);
+	struct MHD_Daemon *d = MHD_start_daemon(flags | (tls ? MHD_USE_TLS : 0), 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, s,
+						MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)SERVER_CONNECTIONS,
+						MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SERVER_HEAD_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+						tls ? CONNECTION_MEMORY_REMOTE : CONNECTION_MEMORY_LOCAL, MHD_OPTION_THREAD_STACK_SIZE, THREAD_STACK,
+						MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
+						MHD_OPTION_ARRAY, tls ? secure : none, MHD_OPTION_ARRAY, tls ? fair : none, MHD_OPTION_END);
 
 	if (!d) {
 		err_set(e, ERR_INTERNAL, 0, "the HTTP server does not start on the %s", tls ? "TCP socket" : "unix socket");
