@@ -64,4 +64,6 @@ Davit__ContainerStats *core_stats(struct core *c, const char *name, struct err *
 Davit__ClockSample *core_clock(struct core *c, const char *name, struct err *e);
 Davit__ObstacleList *core_check(struct core *c, const char *name, struct err *e);
 Davit__HostFacts *core_facts(struct core *c, struct err *e);
+/* Whether the host's CPU takes processes of the host whose cpuinfo (HostFacts) it is. 0; -1 ERR_INCOMPATIBLE. */
+int core_check_cpu(struct core *c, const ProtobufCBinaryData *cpuinfo, struct err *e);
 Davit__ContainerStatusList *core_list(struct core *c, struct err *e);

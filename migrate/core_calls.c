@@ -119,6 +119,18 @@ Davit__HostFacts *core_facts(struct core *c, struct err *e)
 	return take(core_call(c, &r, CORE_TIMEOUT_MS, NULL, e), DAVIT__CORE_REPLY__RESULT_FACTS, e);
 }
 
+int core_check_cpu(struct core *c, const ProtobufCBinaryData *cpuinfo, struct err *e)
+{
+	Davit__CoreFacts f = DAVIT__CORE_FACTS__INIT;
+	Davit__CoreRequest r = DAVIT__CORE_REQUEST__INIT;
+
+	f.has_cpuinfo = 1;
+	f.cpuinfo = *cpuinfo;
+	r.op_case = DAVIT__CORE_REQUEST__OP_FACTS;
+	r.facts = &f;
+	return done(core_call(c, &r, CORE_TIMEOUT_MS, NULL, e));
+}
+
 Davit__ContainerStatusList *core_list(struct core *c, struct err *e)
 {
 	Davit__CoreList l = DAVIT__CORE_LIST__INIT;

@@ -36,6 +36,7 @@ static int check_container(struct source *s, const Davit__ContainerStatus *statu
 		return err_set(e, ERR_PROTOCOL, 0, "the runtime core told no spec of container %s", s->job->container);
 	if (!(obstacles = core_check(&s->core, s->job->container, e)))
 		return -1;
+	s->layer_bytes = obstacles->layer_bytes;
 	return obstacles->n_obstacles ? refuse_obstacles(s, obstacles, e) : 0;
 }
 
@@ -59,6 +60,9 @@ static int send_offer(struct source *s, const Davit__ContainerStatus *status, st
 	offer.container_id = s->job->container_id;
 	offer.has_memory_bytes = 1;
 	offer.memory_bytes = s->bytes_total = stats->memory_bytes;
+	offer.has_layer_bytes = 1;
+	offer.layer_bytes = s->layer_bytes;
+	s->bytes_total += s->layer_bytes;
 	offer.has_check_only = 1;
 	offer.check_only = s->job->check_only;
 	f.body_case = DAVIT__STREAM_FRAME__BODY_OFFER;

@@ -29,7 +29,7 @@ struct source {
 	void *report_arg;
 	const char *phase;
 	int64_t reported;
-	uint64_t bytes_total;
+	uint64_t bytes_total, layer_bytes; /* to expect */
 
 	struct buf out; /* frames to send before any further data */
 	struct frame_reader in;

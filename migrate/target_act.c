@@ -73,7 +73,11 @@ static int check_host(struct target *t, Davit__HostFacts **facts, Davit__Error *
 	if (!(*facts = t->host.facts(t->host.arg, e)) || !(list = core_list(&t->core, e)))
 		return -1;
 	*refusal = compat_check(t->offer, *facts, list, e);
-	return *refusal || e->code ? -1 : 0;
+	if (*refusal || e->code)
+		return -1;
+	/* Last, since it starts a criu. */
+	const Davit__HostFacts *there = t->offer->facts;
+	return there && there->has_cpuinfo ? core_check_cpu(&t->core, &there->cpuinfo, e) : 0;
 }
 
 static int open_journal(struct target *t, struct err *e)

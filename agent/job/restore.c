@@ -147,6 +147,9 @@ static int run_restore(struct restoring *r, struct err *e)
 	run.name = (char *)(uintptr_t)r->name;
 	run.n_descriptors = dump->n_descriptors;
 	run.descriptors = dump->descriptors;
+	/* A clone has other addresses, so other links: it learns its peers anew. */
+	run.n_neighbours = is_clone(r) ? 0 : dump->n_neighbours;
+	run.neighbours = is_clone(r) ? NULL : dump->neighbours;
 	run.has_tcp_close = 1;
 	run.tcp_close = !r->args->checkpoint;
 	q.op_case = DAVIT__CORE_REQUEST__OP_RESTORE_RUN;

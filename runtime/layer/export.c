@@ -223,6 +223,22 @@ int layer_export(const char *layer_dir, int fd, uint64_t *bytes, struct err *e)
 	return rc;
 }
 
+static int add_size(void *arg, const struct tree_entry *t, struct err *e)
+{
+	uint64_t *bytes = arg;
+	(void)e;
+	if (S_ISREG(t->st.st_mode))
+		*bytes += (uint64_t)t->st.st_blocks * 512;
+	return 0;
+}
+
+int layer_bytes(const char *layer_dir, uint64_t *bytes, struct err *e)
+{
+	*bytes = 0;
+	auto_close int upper = open_upper(layer_dir, e);
+	return upper < 0 ? -1 : tree_walk(upper, add_size, bytes, e);
+}
+
 int layer_import(const char *layer_dir, int fd, const struct layer_limits *lim, uint64_t *bytes, struct err *e)
 {
 	struct layer_limits limits;

@@ -25,6 +25,9 @@ struct layer_limits {
 	uint64_t files; /* 0: 10 million */
 };
 
+/* Adds up the content of the layer's plain files into *bytes, also what was seen before a failure: a container that runs may take files away
+ * meanwhile. 0 or -1. */
+int layer_bytes(const char *layer_dir, uint64_t *bytes, struct err *e);
 /* Writes the layer (upper) as a tar to fd and closes nothing. *bytes: written. 0 or -1. */
 int layer_export(const char *layer_dir, int fd, uint64_t *bytes, struct err *e);
 /* Unpacks a tar from fd into the layer's upper, in a jail, and fsyncs. On failure the layer is left empty. 0 or -1. */

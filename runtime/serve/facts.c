@@ -2,6 +2,7 @@
 #include "runtime/serve/facts.h"
 
 #include <stdio.h>
+#include <string.h>
 #include "base/file.h"
 #include "base/proc.h"
 #include "proto/pb.h"
@@ -72,6 +73,19 @@ Davit__HostFacts *facts_criu(const struct core *c, struct err *e)
 	return steal_ptr(&f);
 }
 
+int facts_check_cpu(const struct core *c, const ProtobufCBinaryData *cpuinfo, struct err *e)
+{
+	auto_pb(Davit__HostFacts) *here = facts_criu(c, e);
+	if (!here)
+		return -1;
+	/* The same CPU, as on most clusters: nothing to ask. */
+	if (here->has_cpuinfo && here->cpuinfo.len == cpuinfo->len && memcmp(here->cpuinfo.data, cpuinfo->data, cpuinfo->len) == 0)
+		return 0;
+	if (!here->criu_path)
+		return err_set(e, ERR_UNSUPPORTED, 0, "%s", here->criu_problem ? here->criu_problem : "no criu works here");
+	return criu_cpuinfo_check(here->criu_path, cpuinfo->data, cpuinfo->len, e);
+}
+
 struct ids {
 	const struct core *core;
 	Davit__HostFacts *facts;
@@ -108,6 +122,9 @@ static int add_stores(const struct core *c, Davit__HostFacts *f, struct err *e)
 
 int op_facts(const struct request *r, struct answer *a, struct err *e)
 {
+	const Davit__CoreFacts *q = r->msg->facts;
+	if (q->has_cpuinfo && facts_check_cpu(r->core, &q->cpuinfo, e) < 0)
+		return -1;
 	Davit__HostFacts *f = facts_criu(r->core, e);
 	if (!f)
 		return -1;

@@ -7,6 +7,8 @@
  * the first. Owned; the criu members alone. NULL only on a failure of ours: a missing criu is criu_problem. */
 Davit__HostFacts *facts_criu(const struct core *c, struct err *e);
 /* The same if it is known already; NULL if not. */
+/* Whether this CPU takes processes of the host whose cpuinfo (HostFacts) it is. 0; -1 ERR_INCOMPATIBLE. */
+int facts_check_cpu(const struct core *c, const ProtobufCBinaryData *cpuinfo, struct err *e);
 Davit__HostFacts *facts_criu_known(const struct core *c);
 /* Fills what the kernel tells. */
 int facts_kernel(const struct core *c, Davit__HostFacts *f, struct err *e);

@@ -6,6 +6,7 @@
 #include "proto/pb.h"
 #include "runtime/cgroup/cgroup.h"
 #include "runtime/criu/obstacle.h"
+#include "runtime/layer/layer.h"
 #include "runtime/net/net.h"
 #include "runtime/serve/ops.h"
 #include "runtime/serve/records.h"
@@ -177,5 +178,12 @@ int op_check(const struct request *r, struct answer *a, struct err *e)
 	const struct obstacle_scan scan = { .file_locks = true, .init = s->pid }; /* as op_dump will ask CRIU */
 	a->reply->result_case = DAVIT__CORE_REPLY__RESULT_OBSTACLES;
 	a->reply->obstacles = criu_obstacles(pids, n, &scan, e);
-	return a->reply->obstacles ? 0 : -1;
+	if (!a->reply->obstacles)
+		return -1;
+	auto_place p = { 0 };
+	if (place_of(r->core, r->name, &p, e) < 0)
+		return -1;
+	(void)layer_bytes(p.layer, &a->reply->obstacles->layer_bytes, NULL); /* an estimate, as the container goes on writing */
+	a->reply->obstacles->has_layer_bytes = true;
+	return 0;
 }

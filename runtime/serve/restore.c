@@ -16,6 +16,7 @@
 #include "runtime/criu/page_server.h"
 #include "runtime/layer/layer.h"
 #include "runtime/net/net.h"
+#include "runtime/serve/facts.h"
 #include "runtime/serve/lifecycle.h"
 #include "runtime/serve/logs.h"
 #include "runtime/serve/ops.h"
@@ -158,6 +159,8 @@ int op_restore_prepare(const struct request *r, struct answer *answer, struct er
 {
 	const Davit__CoreRestorePrepare *q = r->msg->restore_prepare;
 	auto_cleanup(arrival_free) struct arrival a = { .r = r, .ours = { -1, -1, -1, -1 }, .theirs = { -1, -1, -1, -1 }, .images_dir = -1 };
+	if (q->has_cpuinfo && facts_check_cpu(r->core, &q->cpuinfo, e) < 0)
+		return -1;
 	if (place_of(r->core, r->name, &a.place, e) < 0 || prepare_place(r->core, q->spec, q->ids, &a.place, "restoring", q->without_layer, e) < 0)
 		return -1;
 	if (prepare(&a, e) == 0) {
