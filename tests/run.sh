@@ -12,9 +12,10 @@ failures=()
 
 count() { # NAME LOG STATUS SECONDS: adds the TAP lines of a log; a run that ends badly without a failed line is a failure itself
 	local ok not skip
-	skip=$(grep -ciE '^ok .*# skip' "$2")
-	ok=$(($(grep -cE '^ok ' "$2") - skip))
-	not=$(grep -cE '^not ok ' "$2")
+	# cmocka writes a skipped test as "not ok N # SKIP name"
+	skip=$(grep -ciE '^(not )?ok .*# skip' "$2")
+	ok=$(($(grep -cE '^ok ' "$2") - $(grep -ciE '^ok .*# skip' "$2")))
+	not=$(($(grep -cE '^not ok ' "$2") - $(grep -cE '^not ok .*# SKIP' "$2")))
 	if [ "$3" != 0 ] && [ "$not" = 0 ]; then
 		not=1
 		echo "$1 ended with status $3"
@@ -24,7 +25,7 @@ count() { # NAME LOG STATUS SECONDS: adds the TAP lines of a log; a run that end
 	fi
 	passed=$((passed + ok)) failed=$((failed + not)) skipped=$((skipped + skip))
 	printf '%-40s %4d passed %3d failed %3d skipped  %4ds\n' "$1" "$ok" "$not" "$skip" "$4"
-	grep -iE '^ok .*# skip' "$2" | sed -E 's/^ok [0-9]* */  skipped: /'
+	grep -iE '^(not )?ok .*# skip' "$2" | sed -E 's/^(not )?ok [0-9]* */  skipped: /'
 	if [ "$not" != 0 ]; then
 		failures+=("$1")
 		grep -vE '^ok |^[0-9]+\.\.[0-9]+$|^TAP version' "$2" | tail -60 | sed 's/^/  | /'
