@@ -25,7 +25,8 @@ count() { # NAME LOG STATUS SECONDS: adds the TAP lines of a log; a run that end
 	fi
 	passed=$((passed + ok)) failed=$((failed + not)) skipped=$((skipped + skip))
 	printf '%-40s %4d passed %3d failed %3d skipped  %4ds\n' "$1" "$ok" "$not" "$skip" "$4"
-	grep -iE '^(not )?ok .*# skip' "$2" | sed -E 's/^(not )?ok [0-9]* */  skipped: /'
+	# bats gives the reason in the line itself, cmocka's tests print it in the line before.
+	grep -iE -B1 '^(not )?ok .*# skip' "$2" | grep -vE '^ok [^#]*$|^--$|^[0-9]+\.\.' | sed -E 's/^(not )?ok [0-9]* */  skipped: /; t; s/^(# )?/  because: /'
 	if [ "$not" != 0 ]; then
 		failures+=("$1")
 		grep -vE '^ok |^[0-9]+\.\.[0-9]+$|^TAP version' "$2" | tail -60 | sed 's/^/  | /'

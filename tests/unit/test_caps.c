@@ -116,8 +116,10 @@ static uint64_t held(const char *name)
 static void a_process_holds_exactly_what_was_given(void **state)
 {
 	(void)state;
-	if (geteuid() != 0)
+	if (geteuid() != 0) {
+		print_message("needs root\n");
 		skip();
+	}
 	const struct caps c = {
 		.bounding = 1 << CAP_CHOWN | 1 << CAP_KILL | 1 << CAP_NET_BIND_SERVICE,
 		.effective = 1 << CAP_KILL,

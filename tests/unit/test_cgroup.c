@@ -14,8 +14,10 @@ static struct cgroup *make(const char *json, struct err *e)
 	char path[64];
 	struct cgroup *c = NULL;
 	auto_pb(Davit__OciResources) *r = parse(json);
-	if (geteuid() != 0)
+	if (geteuid() != 0) {
+		print_message("needs root\n");
 		skip();
+	}
 	snprintf(path, sizeof(path), "/davit-test-%d/one", getpid());
 	if (cgroup_create(path, "one", r, &c, e) < 0)
 		return NULL;
@@ -199,8 +201,10 @@ static void v2_gives_controllers_to_the_cgroup_or_names_the_missing_one(void **s
 		assert_int_equal(e.code, ERR_UNSUPPORTED);
 		assert_string_equal(e.field, "linux.resources.memory.limit");
 	}
-	if (!huge)
+	if (!huge) {
+		print_message("this kernel has no hugetlb controller\n");
 		skip();
+	}
 	auto_made struct cgroup *c =
 	    make("{\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":4194304}],\"unified\":{\"cgroup.max.depth\":\"3\"}}", &e);
 	if (!c)

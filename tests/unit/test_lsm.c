@@ -53,8 +53,10 @@ static void the_default_profile_loads_and_fences(void **state)
 	(void)state;
 	struct err e = { 0 };
 
-	if (!lsm_has_apparmor() || geteuid() != 0)
+	if (!lsm_has_apparmor() || geteuid() != 0) {
+		print_message("this kernel has no AppArmor\n");
 		skip();
+	}
 	if (lsm_load_default_profile(&e) < 0)
 		fail_msg("%s", e.msg);
 	assert_int_equal(lsm_load_default_profile(&e), 0);
