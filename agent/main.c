@@ -26,6 +26,7 @@
 #include "agent/sandbox.h"
 #include "agent/session.h"
 #include "agent/subscriber.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/proc.h"
 #include "migrate/store.h"
@@ -183,7 +184,7 @@ static int open_state(struct agent *a, struct err *e)
 	auto_free char *db = mem_printf(e, "%s/agent/agent.db", a->config->state_dir);
 	auto_free char *snapshots = mem_printf(e, "%s/agent/snapshots", a->config->state_dir);
 
-	if (!db || !snapshots)
+	if (!db || !snapshots || file_mkdir_p(a->moves_dir, 0700, e) < 0 || file_mkdir_p(snapshots, 0700, e) < 0)
 		return -1;
 	hold_table_init(&a->holds);
 	job_table_init(&a->jobs);

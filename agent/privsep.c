@@ -58,10 +58,9 @@ static int make_folder(const char *parent, const char *name, mode_t mode, uid_t 
 
 int privsep_make_folders(const Davit__AgentConfig *c, const struct privsep_user *u, struct err *e)
 {
+	/* Nothing below agent/ is touched by root: its owner could lead us elsewhere by a link there. */
 	if (make_folder(c->state_dir, "", 0755, 0, 0, e) < 0 || make_folder(c->state_dir, "logs", 0750, 0, u->gid, e) < 0 ||
-	    make_folder(c->state_dir, "agent", 0700, u->uid, u->gid, e) < 0 ||
-	    make_folder(c->state_dir, "agent/moves", 0700, u->uid, u->gid, e) < 0 ||
-	    make_folder(c->state_dir, "agent/snapshots", 0700, u->uid, u->gid, e) < 0)
+	    make_folder(c->state_dir, "agent", 0700, u->uid, u->gid, e) < 0)
 		return -1;
 	return make_folder(c->run_dir, "", 0755, 0, 0, e);
 }
