@@ -22,15 +22,16 @@ teardown() {
 }
 
 @test "a peer without a valid certificate gets no answer at all" {
-	run nsenter "--net=/run/netns/$AGENT_NS" -- curl -sS --max-time 5 --cacert "$AGENT/ca.crt" https://127.0.0.1:7440/healthz
-	[ "$status" -ne 0 ]
-	[[ $output != *ok* && $output != *urn:davit* ]]
+	# What counts is the body: curl's own words about a closed connection differ ("Broken pipe" has an "ok" in it).
+	no_answer() {
+		local body
+		body=$(nsenter "--net=/run/netns/$AGENT_NS" -- curl -sS --max-time 5 "$@" 2>/dev/null) && return 1
+		[ -z "$body" ]
+	}
+	no_answer --cacert "$AGENT/ca.crt" https://127.0.0.1:7440/healthz
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$AGENT/own.key" -out "$AGENT/own.crt" -subj "/OU=operator/CN=own" -days 1 2>/dev/null
-	run remote own GET /healthz
-	[ "$status" -ne 0 ]
-	[[ $output != *ok* && $output != *urn:davit* ]]
-	run nsenter "--net=/run/netns/$AGENT_NS" -- curl -sS --max-time 5 http://127.0.0.1:7440/healthz
-	[[ $output != *ok* ]]
+	no_answer --cacert "$AGENT/ca.crt" --cert "$AGENT/own.crt" --key "$AGENT/own.key" https://127.0.0.1:7440/healthz
+	no_answer http://127.0.0.1:7440/healthz
 }
 
 @test "roles of certificates: a reader reads, an operator changes, a peer moves, a stranger nothing" {

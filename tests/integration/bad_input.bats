@@ -148,3 +148,40 @@ nothing_is_left() {
 	member 'networks[0].gateway' '{"networks": [{"name": "a", "bridge": "b", "subnet": "10.0.0.0/24", "gateway": "1.1.1.1"}]}'
 	fails 66 "name the configuration with --config" "$BIN/davitd" --config /nonexistent
 }
+
+# signed NAME OPTION…: a certificate of our CA with an operator's subject
+signed() {
+	local name=$1
+	shift
+	openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$AGENT/$name.key" -subj "/OU=operator/CN=$name" -out "$AGENT/$name.csr" 2>/dev/null
+	openssl x509 -req -in "$AGENT/$name.csr" "$@" -CAcreateserial -out "$AGENT/$name.crt" 2>/dev/null
+}
+
+@test "certificates that are expired, for servers only, or signed by another's certificate get no answer" {
+	local name body ca=(-CA "$AGENT/ca.crt" -CAkey "$AGENT/ca.key")
+	signed expired "${ca[@]}" -days -1
+	signed server "${ca[@]}" -days 2 -extfile <(echo extendedKeyUsage=serverAuth)
+	signed leaf -CA "$AGENT/peer.crt" -CAkey "$AGENT/peer.key" -days 2
+	cat "$AGENT/peer.crt" >>"$AGENT/leaf.crt"
+	signed good "${ca[@]}" -days 2
+	[ "$(remote good GET /healthz)" = ok ]
+	for name in expired server leaf; do
+		body=$(remote "$name" GET /healthz 2>/dev/null) && { echo "$name was let in"; return 1; }
+		[ -z "$body" ]
+	done
+}
+
+@test "a certificate that gives no role is told which it needs" {
+	[ "$(remote nobody GET /v1/containers | jq -r '.code + ": " + .remedy')" = "denied: issue it with OU=reader, OU=operator or OU=peer in its subject" ]
+}
+
+@test "a snapshot whose chunks were changed is refused as corrupt and leaves nothing" {
+	davit run --detach --name bad --image base -- /bin/sh -c 'head -c 300000 /dev/urandom >/data/noise; exec sleep 1000' >/dev/null
+	local id chunk
+	davit snapshot create bad >/dev/null
+	id=$(davit snapshot list bad --json | jq -r '.snapshots[-1].id')
+	davit rm --force bad >/dev/null
+	find "$AGENT/state/agent/snapshots" -type f -size +4k | while read -r chunk; do printf 'XXXX' | dd of="$chunk" bs=1 seek=100 conv=notrunc 2>/dev/null; done
+	fails 84 "" "$BIN/davit" snapshot restore "$id" --name bad
+	nothing_is_left
+}
