@@ -35,13 +35,14 @@ PROTO_H := $(PROTO_C:.c=.h)
 PROTO_TYPES := $(BUILD)/gen/proto/types.c
 SRC_base := $(wildcard base/*.c)
 SRC_proto := $(wildcard proto/*.c)
-SRC_runtime := $(filter-out runtime/cli/% runtime/monitor/%,$(wildcard runtime/*.c runtime/*/*.c))
+SRC_runtime := $(filter-out runtime/cli/% runtime/monitor/% runtime/tar/%,$(wildcard runtime/*.c runtime/*/*.c))
 SRC_migrate := $(filter-out migrate/mover/%,$(wildcard migrate/*.c migrate/*/*.c))
 SRC_agent := $(filter-out agent/cli/%,$(wildcard agent/*.c agent/*/*.c))
 SRC_cli := $(filter-out agent/cli/main.c,$(wildcard agent/cli/*.c))
 SRC_davit-runtime := $(wildcard runtime/cli/*.c)
 SRC_davit-monitor := $(wildcard runtime/monitor/*.c) proto/attach.c
 SRC_davit-mover := $(wildcard migrate/mover/*.c)
+SRC_tar := $(wildcard runtime/tar/*.c)
 SRC_davit := $(wildcard agent/cli/*.c)
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(SRC_$(1)))
 LIB := $(BUILD)/lib
@@ -57,7 +58,7 @@ archive = $(if $(findstring /,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$
 
 BIN := $(BUILD)/bin
 LIBEXEC := $(BUILD)/libexec
-PROGS := $(BIN)/davit-runtime $(BIN)/davit-monitor $(BIN)/davitd $(BIN)/davit $(LIBEXEC)/davit-mover
+PROGS := $(BIN)/davit-runtime $(BIN)/davit-monitor $(BIN)/davitd $(BIN)/davit $(LIBEXEC)/davit-mover $(LIBEXEC)/criu/tar
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(BUILD)/tests/corectl
 
@@ -69,7 +70,7 @@ endif
 .SECONDARY:
 all: $(PROGS) ## build everything into build/bin
 
-objects: $(foreach d,base proto runtime migrate agent davit-runtime davit-monitor davit-mover davit,$(call obj,$(d))) ## compile without linking
+objects: $(foreach d,base proto runtime migrate agent davit-runtime davit-monitor davit-mover davit tar,$(call obj,$(d))) ## compile without linking
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -140,6 +141,10 @@ $(BIN)/davitd: $(LIB)/libagent.a $(L_migrate) $(L_proto) $(L_base)
 	$(LINK) -Wl,--whole-archive $(LIB)/libagent.a -Wl,--no-whole-archive $(L_migrate) $(L_proto) $(L_base) $(call libs,$(PKGS) $(PKGS_MIGRATE) $(PKGS_AGENT)) -lpthread
 $(LIBEXEC)/davit-mover: $(call obj,davit-mover) $(L_migrate) $(L_proto) $(L_base)
 	$(LINK) $^ $(call libs,$(PKGS) $(PKGS_MIGRATE) $(PKGS_CURL)) -lpthread
+# Starts six times while a container stands still, so without a dynamic loader.
+$(LIBEXEC)/criu/tar: $(call obj,tar)
+	@mkdir -p $(@D)
+	$(CC) -static-pie -o $@ $^ -l:libz.a
 $(BIN)/davit: $(call obj,davit) $(L_proto) $(L_base)
 	$(LINK) $^ $(call libs,$(PKGS) $(PKGS_CURL)) -lpthread
 # A unit test may link any library; davitd's and davit's own objects come as libraries whose main stays unreferenced or is left out. The runtime comes first:
@@ -169,6 +174,8 @@ install: all ## install below DESTDIR and PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/davit $(DESTDIR)$(PREFIX)/share/doc/davit/docs $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 755 $(BIN)/davit $(BIN)/davitd $(BIN)/davit-runtime $(BIN)/davit-monitor $(DESTDIR)$(PREFIX)/bin/
 	install -m 755 $(LIBEXEC)/davit-mover $(DESTDIR)$(PREFIX)/libexec/davit/
+	install -d $(DESTDIR)$(PREFIX)/libexec/davit/criu
+	install -m 755 $(LIBEXEC)/criu/tar $(DESTDIR)$(PREFIX)/libexec/davit/criu/
 	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/davit/
 	install -m 644 docs/*.md docs/openapi.json $(DESTDIR)$(PREFIX)/share/doc/davit/docs/
 	sed 's|@PREFIX@|$(PREFIX)|g' packaging/davitd.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/davitd.service

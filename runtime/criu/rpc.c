@@ -24,6 +24,7 @@
 #include "base/proc.h"
 #include "proto/pb.h"
 #include "runtime/criu/criu.h"
+#include "runtime/criu/environment.h"
 #include "runtime/criu/log.h"
 #include "runtime/criu/mounts.h"
 #include "runtime/timens.h"
@@ -102,7 +103,9 @@ static int start(struct session *s, const struct criu_mounts *m, struct err *e)
 			fds[n++] = (struct proc_fd){ c->fds[i], c->fds[i] };
 	snprintf(number, sizeof(number), "%d", theirs);
 	char *argv[] = { (char *)c->criu, "swrk", number, NULL };
-	struct proc_spawn spawn = { .path = c->criu, .argv = argv, .fds = fds, .nfds = n, .child = child_step, .arg = &step };
+	struct criu_environment env;
+	criu_environment_make(&env);
+	struct proc_spawn spawn = { .path = c->criu, .argv = argv, .envp = env.envp, .fds = fds, .nfds = n, .child = child_step, .arg = &step };
 	s->pid = proc_spawn(&spawn, NULL, e);
 	return s->pid < 0 ? -1 : 0;
 }
