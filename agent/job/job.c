@@ -60,22 +60,22 @@ static void tell(const struct job *j, const char *type)
 	event_publish(&j->agent->events, &ev);
 }
 
-static void set_ended(struct job *j, int result, const struct err *e)
+static void set_ended(struct job *j, Davit__Operation *op, int result, const struct err *e)
 {
 	char now[32];
 
-	pb_set_str(&j->op->state, result == 0 ? "succeeded" : e->code == ERR_CANCELLED ? "cancelled" : "failed", NULL);
-	pb_set_str(&j->op->finished_at, clock_rfc3339(clock_now_ns(CLOCK_REALTIME), now), NULL);
-	j->op->has_eta_ms = 0;
+	pb_set_str(&op->state, result == 0 ? "succeeded" : e->code == ERR_CANCELLED ? "cancelled" : "failed", NULL);
+	pb_set_str(&op->finished_at, clock_rfc3339(clock_now_ns(CLOCK_REALTIME), now), NULL);
+	op->has_eta_ms = 0;
 	if (result == 0)
 		return;
-	j->op->error = pb_error(e);
-	if (j->op->error && j->details) {
-		j->op->error->n_obstacles = j->details->n_obstacles;
-		j->op->error->obstacles = steal_ptr(&j->details->obstacles);
+	op->error = pb_error(e);
+	if (op->error && j->details) {
+		op->error->n_obstacles = j->details->n_obstacles;
+		op->error->obstacles = steal_ptr(&j->details->obstacles);
 		j->details->n_obstacles = 0;
-		j->op->error->n_reasons = j->details->n_reasons;
-		j->op->error->reasons = steal_ptr(&j->details->reasons);
+		op->error->n_reasons = j->details->n_reasons;
+		op->error->reasons = steal_ptr(&j->details->reasons);
 		j->details->n_reasons = 0;
 	}
 }
@@ -102,13 +102,22 @@ static void finish(struct job *j, int result, const struct err *e)
 	struct err failed = { 0 };
 
 	lock(j);
-	set_ended(j, result, e);
 	op = pb_dup(&j->op->base, NULL);
 	unlock(j);
+	if (op)
+		set_ended(j, op, result, e);
 	if (!op || db_operation_put(j->agent->db, op, true, &failed) < 0)
 		log_err(LOG_LEVEL_ERROR, "operation not stored", &failed);
 	if (j->op->container)
 		hold_drop(&j->agent->holds, j->op->container);
+	lock(j);
+	if (op) {
+		pb_freep(&j->op);
+		j->op = steal_ptr(&op);
+	} else { /* no memory for a copy: the state is short enough to be noted yet */
+		set_ended(j, j->op, result, e);
+	}
+	unlock(j);
 	tell(j, "operation.ended");
 	leave(j);
 	job_free(j);
