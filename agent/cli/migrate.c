@@ -8,6 +8,10 @@ static void print_summary(const Davit__MoveRecord *m)
 {
 	char bytes[32], rate[32], total[32], down[32];
 
+	if (!m->has_downtime_us || !m->has_total_us) { /* the connection broke in between, and the outcome was asked for afterwards */
+		printf("%s runs on %s\n", m->container, m->peer ? m->peer : "its target");
+		return;
+	}
 	printf("%s moved to %s in %s: downtime %s, %s at %s/s\n", m->container, m->peer ? m->peer : "its target",
 	       str_human_ns((uint64_t)m->total_us * 1000, total, sizeof(total)), str_human_ns((uint64_t)m->downtime_us * 1000, down, sizeof(down)),
 	       str_human_bytes(m->bytes, bytes, sizeof(bytes)), str_human_bytes(m->rate, rate, sizeof(rate)));

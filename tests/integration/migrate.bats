@@ -1,0 +1,171 @@
+#!/usr/bin/env bats
+# Moves between two agents: what is refused is told whole and touches nothing, and whoever is killed, exactly one copy goes on.
+load ../lib/common
+
+setup_file() {
+	[ "$(id -u)" = 0 ] || skip "needs root"
+	# shellcheck source=tests/lib/hosts.sh
+	. "$BATS_TEST_DIRNAME/../lib/hosts.sh"
+	export MOVES
+	MOVES=$(mktemp -d /tmp/davit-moves.XXXXXX)
+	chmod 755 "$MOVES"
+	hosts_up "$MOVES/hosts"
+	export MOVES_TAG=$HOSTS_TAG
+	host_start a 3>&- 4>&-
+	host_start b 3>&- 4>&-
+	"$BATS_TEST_DIRNAME/../lib/image.sh" "$MOVES/base.tar"
+	davit_on a image import base "$MOVES/base.tar" >/dev/null
+	davit_on b image import base "$MOVES/base.tar" >/dev/null
+}
+hosts_again() { # in each test's own shell
+	. "$BATS_TEST_DIRNAME/../lib/hosts.sh"
+	HOSTS_DIR=$MOVES/hosts
+	HOSTS_TAG=$MOVES_TAG
+}
+setup() {
+	hosts_again
+	davit_on a info --json | jq -e '.facts.criuProblem | not' >/dev/null || skip "no criu that works here"
+}
+teardown() {
+	local h name
+	for h in a b; do
+		alive "$h" || host_start "$h" 3>&- 4>&-
+		for name in $(davit_on "$h" ps --all --quiet 2>/dev/null); do davit_on "$h" rm --force "$name" >/dev/null 2>&1; done
+	done
+	return 0
+}
+teardown_file() {
+	[ -n "${MOVES_TAG:-}" ] || return 0
+	hosts_again
+	hosts_down
+	rm -rf --one-file-system "$MOVES"
+}
+
+alive() { curl -fs --max-time 5 --unix-socket "$HOSTS_DIR/$1/run/davit.sock" http://localhost/healthz >/dev/null 2>&1; }
+strike() { # HOST: kills its davitd and waits for its end
+	local p
+	p=$(host_pid "$1")
+	kill -KILL "$p"
+	while kill -0 "$p" 2>/dev/null; do sleep 0.01; done
+}
+counter() { # HOST NAME [option…]: counts in a file, so that a copy can be told from another
+	local h=$1 name=$2
+	shift 2
+	davit_on "$h" run --detach --name "$name" --image base --tmpfs /t:size=64m "$@" -- \
+		/bin/sh -c 'i=0; while :; do i=$((i+1)); echo $i >/t/n.new; mv /t/n.new /t/n; sleep 0.01; done' >/dev/null
+	retry 5 counts "$h" "$name"
+}
+counts() { [ "$(davit_on "$1" exec "$2" /bin/cat /t/n 2>/dev/null || echo 0)" -gt 3 ]; }
+goes_on() { # HOST NAME
+	local before
+	before=$(davit_on "$1" exec "$2" /bin/cat /t/n)
+	sleep 0.1
+	[ "$(davit_on "$1" exec "$2" /bin/cat /t/n)" -gt "$before" ]
+}
+operation() { curl -s --unix-socket "$HOSTS_DIR/a/run/davit.sock" 'http://localhost/v1/operations?container=web' | jq '.operations[0]'; }
+has() { davit_on "$1" ps --all --quiet | grep -qx "$2"; }
+state() { davit_on "$1" inspect "$2" 2>/dev/null | jq -r .state; }
+# One host has it, running and counting, the other does not know it.
+one_copy() {
+	local a b
+	a=$(state a "$1") b=$(state b "$1")
+	case "$a,$b" in
+	running,) goes_on a "$1" ;;
+	,running) goes_on b "$1" ;;
+	*) return 1 ;;
+	esac
+}
+
+@test "a check touches nothing and says so; a move takes the container with its id and address" {
+	counter a web --network lan
+	id=$(davit_on a inspect web | jq -r '.id, .spec.attachments[0].address')
+	[ "$(davit_on a migrate web host-b --check)" = "web can move to host-b" ]
+	[ "$(state a web)" = running ]
+	run has b web
+	[ "$status" != 0 ]
+	[[ $(davit_on a migrate web host-b) == "web moved to host-b in"* ]]
+	[ "$(davit_on b inspect web | jq -r '.id, .spec.attachments[0].address')" = "$id" ]
+	goes_on b web
+	run has a web
+	[ "$status" != 0 ]
+	[ "$(davit_on a migrations ls --json | jq -r '.migrations[0] | .role + " " + .state')" = "source done" ]
+}
+
+@test "a target without image or with the name or address taken refuses; the source goes on" {
+	counter a web --network lan --ip 10.91.0.20
+	counter b other --network lan --ip 10.91.0.20
+	run davit_on a migrate web host-b
+	[ "$status" != 0 ]
+	[[ $output == *10.91.0.20* ]]
+	goes_on a web
+	davit_on b rm --force other
+	counter b web
+	run davit_on a migrate web host-b
+	[ "$status" != 0 ]
+	[[ $output == *exists* || $output == *"already"* ]]
+	goes_on a web
+	goes_on b web
+	davit_on b rm --force web
+	davit_on b image rm base
+	run davit_on a migrate web host-b
+	davit_on b image import base "$MOVES/base.tar" >/dev/null
+	[ "$status" = 87 ]
+	[[ $output == *image* ]]
+	goes_on a web
+}
+
+@test "a target that does not answer or is unknown is told; the source goes on" {
+	counter a web
+	run davit_on a migrate web nowhere
+	[ "$status" = 66 ]
+	[[ $output == *"no peer is called nowhere"* ]]
+	run davit_on a migrate web https://10.90.0.9:7440 --timeout 3s
+	[ "$status" != 0 ]
+	run davit_on a migrate web https://10.90.0.2:1
+	[ "$status" != 0 ]
+	goes_on a web
+	one_copy web
+}
+
+@test "a cancelled move leaves the container where it was" {
+	counter a web
+	davit_on a exec web /bin/dd if=/dev/urandom of=/t/big bs=1M count=8 2>/dev/null
+	davit_on a migrate web host-b --bandwidth 200k >"$MOVES/out" 2>&1 3>&- &
+	mover=$!
+	retry 5 eval '[ "$(operation | jq ".bytesDone // 0")" -gt 0 ]'
+	run davit_on a stop web
+	[ "$status" = 75 ]
+	davit_on a migrations cancel "$(operation | jq -r .id)"
+	run wait "$mover"
+	[ "$status" != 0 ]
+	retry 5 one_copy web
+	[ "$(state a web)" = running ]
+}
+
+@test "whenever the source's davitd is killed in a move, one copy goes on" {
+	for delay in 0.02 0.06 0.10 0.14 0.18; do
+		counter a web
+		davit_on a migrate web host-b >/dev/null 2>&1 3>&- &
+		move=$!
+		sleep "$delay"
+		strike a
+		wait "$move" || true
+		host_start a 3>&- 4>&-
+		retry 30 one_copy web || { echo "after $delay s: a $(state a web), b $(state b web)"; tail -5 "$HOSTS_DIR"/?/davitd.log; return 1; }
+		davit_on a rm --force web 2>/dev/null || davit_on b rm --force web
+	done
+}
+
+@test "whenever the target's davitd is killed in a move, one copy goes on" {
+	for delay in 0.02 0.06 0.10 0.14 0.18; do
+		counter a web
+		davit_on a migrate web host-b >/dev/null 2>&1 3>&- &
+		move=$!
+		sleep "$delay"
+		strike b
+		host_start b 3>&- 4>&-
+		wait "$move" || true
+		retry 30 one_copy web || { echo "after $delay s: a $(state a web), b $(state b web)"; tail -5 "$HOSTS_DIR"/?/davitd.log; return 1; }
+		davit_on a rm --force web 2>/dev/null || davit_on b rm --force web
+	done
+}
