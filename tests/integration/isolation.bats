@@ -60,7 +60,7 @@ teardown() {
 	local root=$AGENT/links host=$AGENT/outside
 	mkdir -p "$root" "$host"
 	tar -C "$root" -xf "$AGENT/base.tar"
-	rm -rf "$root/etc"
+	rm -rf "${root:?}/etc"
 	rmdir "$root/dev" "$root/proc"
 	ln -s "$host" "$root/etc"
 	ln -s "$host" "$root/dev"
