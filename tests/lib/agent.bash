@@ -43,6 +43,7 @@ agent_start() {
 
 agent_pid() { cat "$AGENT/pid"; }
 
+# shellcheck disable=SC2120 # tests give the signal
 agent_stop() { # [SIGNAL]
 	kill "-${1:-TERM}" "$(agent_pid)" 2>/dev/null || return 0
 	wait "$(agent_pid)" 2>/dev/null || true # no child of this shell if another one started it
@@ -69,7 +70,7 @@ agent_down() {
 	local name
 	kill -0 "$(agent_pid)" 2>/dev/null || agent_start # containers of one that was killed are removed by the next
 	for name in $(davit ps --all --quiet 2>/dev/null); do davit rm --force "$name" >/dev/null 2>&1; done
-	agent_stop
+	agent_stop TERM
 	ip netns del "$AGENT_NS" 2>/dev/null
 	grep -F " $AGENT/" /proc/self/mountinfo | awk '{print $5}' | sort -r | while read -r name; do umount -l "$name"; done
 	for name in /sys/fs/cgroup/davit-agent-* /sys/fs/cgroup/*/davit-agent-*; do
