@@ -47,6 +47,8 @@ int container_kill(const struct runtime *rt, const char *id, int sig, bool all, 
 int container_delete(const struct runtime *rt, const char *id, bool force, struct err *e);
 int container_pause(const struct runtime *rt, const char *id, struct err *e);
 int container_resume(const struct runtime *rt, const char *id, struct err *e);
+/* Changes limits of a container that is not stopped; what is absent in r stays (cgroup_set). */
+int container_update(const struct runtime *rt, const char *id, const Davit__OciResources *r, struct err *e);
 int container_pids(const struct runtime *rt, const char *id, pid_t **pids, size_t *n, struct err *e);
 
 struct exec_options {

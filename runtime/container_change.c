@@ -1,4 +1,4 @@
-/* start, kill, pause, resume: each under the container's lock, but for kill, which must get through to a container that something else is busy with.
+/* start, kill, pause, resume, update: each under the container's lock, but for kill, which must get through to a container that something else is busy with.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -151,4 +151,18 @@ int container_pause(const struct runtime *rt, const char *id, struct err *e)
 int container_resume(const struct runtime *rt, const char *id, struct err *e)
 {
 	return freeze(rt, id, false, e);
+}
+
+int container_update(const struct runtime *rt, const char *id, const Davit__OciResources *r, struct err *e)
+{
+	auto_state_dir struct state_dir d = { .fd = -1, .lock = -1 };
+	auto_pb(Davit__RuntimeState) *s = NULL;
+	auto_cgroup struct cgroup *c = NULL;
+
+	if (open_container(rt, id, true, &d, &s, e) < 0)
+		return -1;
+	const char *status = state_status(s);
+	if (strcmp(status, "stopped") == 0)
+		return wrong_state(id, "update", status, e);
+	return cgroup_open(s, &c, e) < 0 ? -1 : cgroup_set(c, r, e);
 }
