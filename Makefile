@@ -141,7 +141,8 @@ $(BIN)/davitd: $(LIB)/libagent.a $(L_migrate) $(L_proto) $(L_base)
 	$(LINK) -Wl,--whole-archive $(LIB)/libagent.a -Wl,--no-whole-archive $(L_migrate) $(L_proto) $(L_base) $(call libs,$(PKGS) $(PKGS_MIGRATE) $(PKGS_AGENT)) -lpthread
 $(LIBEXEC)/davit-mover: $(call obj,davit-mover) $(L_migrate) $(L_proto) $(L_base)
 	$(LINK) $^ $(call libs,$(PKGS) $(PKGS_MIGRATE) $(PKGS_CURL)) -lpthread
-# Starts six times while a container stands still, so without a dynamic loader.
+# Starts six times while a container stands still, so without a dynamic loader; the sanitizers have no static runtime for such programs.
+$(call obj,tar): CFLAGS := $(filter-out -fsanitize=%,$(CFLAGS))
 $(LIBEXEC)/criu/tar: $(call obj,tar)
 	@mkdir -p $(@D)
 	$(CC) -static-pie -o $@ $^ -l:libz.a
