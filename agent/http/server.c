@@ -24,9 +24,17 @@ struct server {
 	struct MHD_Daemon *local, *remote;
 };
 
-static const union MHD_ConnectionInfo *info_of(struct MHD_Connection *c, enum MHD_ConnectionInfoType t)
+/* What the library tells lies in one place of the connection, which the next question overwrites (libmicrohttpd 1.0): so it is copied. */
+static gnutls_session_t session_of(struct MHD_Connection *c)
 {
-	return MHD_get_connection_info(c, t);
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+
+	return info ? info->tls_session : NULL;
+}
+
+static int socket_of(struct MHD_Connection *c)
+{
+	return MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 }
 
 /* A peer whose host went away is noticed within half a minute, also by streams that have no limit of idle time. */
@@ -44,23 +52,22 @@ static void keep_alive(int fd)
 
 static void on_connection(void *arg, struct MHD_Connection *c, void **socket_context, enum MHD_ConnectionNotificationCode code)
 {
-	const union MHD_ConnectionInfo *info = info_of(c, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+	gnutls_session_t session = session_of(c);
 
 	(void)arg, (void)socket_context;
-	if (code != MHD_CONNECTION_NOTIFY_STARTED || !info || !info->tls_session)
+	if (code != MHD_CONNECTION_NOTIFY_STARTED || !session)
 		return;
-	auth_demand_certificate(info->tls_session);
-	keep_alive(info_of(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
+	auth_demand_certificate(session);
+	keep_alive(socket_of(c));
 }
 
 static int authenticate(struct request *r, struct err *e)
 {
-	const union MHD_ConnectionInfo *tls = info_of(r->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-	const union MHD_ConnectionInfo *fd = info_of(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	gnutls_session_t session = session_of(r->connection);
 
-	if (tls && tls->tls_session)
-		return auth_tls(tls->tls_session, &r->caller, e);
-	return auth_unix(fd->connect_fd, r->agent->socket_gid, &r->caller, e);
+	if (session)
+		return auth_tls(session, &r->caller, e);
+	return auth_unix(socket_of(r->connection), r->agent->socket_gid, &r->caller, e);
 }
 
 static enum MHD_Result add_size(void *arg, enum MHD_ValueKind kind, const char *key, const char *value)
@@ -167,7 +174,8 @@ static struct MHD_Daemon *start(struct server *s, int fd, bool tls, struct err *
 		{ MHD_OPTION_HTTPS_MEM_CERT, 0, t->cert },
 		{ MHD_OPTION_HTTPS_MEM_KEY, 0, t->key },
 		{ MHD_OPTION_HTTPS_MEM_TRUST, 0, t->ca },
-		{ MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3" },
+		{ MHD_OPTION_HTTPS_PRIORITIES, 0,
+		  (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305" },
 		{ MHD_OPTION_END, 0, NULL },
 	};
 	struct MHD_OptionItem none[] = { { MHD_OPTION_END, 0, NULL } };

@@ -28,6 +28,10 @@ static const char *const candidates[] = {
 static Criu__CriuResp *ask(const char *criu, const char *tmp_dir, const Criu__CriuReq *req, struct err *e)
 {
 	struct criu_call c = { .criu = criu, .req = req, .timens_fd = -1, .tmp_dir = tmp_dir, .log_dirfd = -1, .cancel_fd = -1 };
+	if (req->opts) {
+		c.fds = &req->opts->images_dir_fd;
+		c.nfds = 1;
+	}
 	return criu_run(&c, NULL, e);
 }
 
@@ -69,6 +73,8 @@ int criu_features(const char *criu, const char *tmp_dir, Criu__Features *out, st
 static int check(const char *criu, const char *tmp_dir, struct err *e)
 {
 	Criu__CriuReq req = CRIU__CRIU_REQ__INIT;
+	/* It needs none, but criu 4.1 reads them all the same, and wants a folder for images that it does not look at. */
+	Criu__CriuOpts opts = CRIU__CRIU_OPTS__INIT;
 
 	if (access(criu, X_OK) < 0)
 		return err_sys(e, errno, "%s", criu);
@@ -79,6 +85,11 @@ static int check(const char *criu, const char *tmp_dir, struct err *e)
 		return err_set(e, ERR_UNSUPPORTED, 0, "%s: version %d.%d.%d is older than %d.%d", criu, version / 10000, version / 100 % 100,
 			       version % 100, CRIU_VERSION_MIN / 10000, CRIU_VERSION_MIN / 100 % 100);
 	req.type = CRIU__REQ_TYPE__REQ_CHECK;
+	auto_close int folder = file_open_dir(AT_FDCWD, "/", e);
+	if (folder < 0)
+		return -1;
+	opts.images_dir_fd = folder;
+	req.opts = &opts;
 	auto_pb(Criu__CriuResp) *resp = ask(criu, tmp_dir, &req, e);
 	return resp ? 0 : err_prefix(e, "%s does not work on this kernel", criu);
 }

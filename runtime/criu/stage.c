@@ -199,5 +199,10 @@ int stage_images(int images_dirfd, int over_dirfd, struct stage *s, Criu__CriuOp
 	if (tree < 0)
 		return err_prefix(e, "show the images to criu");
 	opts->images_dir_fd = -1;
-	return stage_add(s, tree, "images", false, e) < 0 ? -1 : pb_set_str(&opts->images_dir, STAGE_PATH "/images", e);
+	if (stage_add(s, tree, "images", false, e) < 0)
+		return -1;
+	/* By a link: criu before 4.2 reads the path as one (readlink(2)) and takes nothing else. */
+	if (symlinkat("images", s->trees[0].fd, "images.link") < 0)
+		return err_sys(e, errno, "stage the link of the images");
+	return pb_set_str(&opts->images_dir, STAGE_PATH "/images.link", e);
 }

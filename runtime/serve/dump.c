@@ -18,6 +18,7 @@
 #include "runtime/serve/logs.h"
 #include "runtime/serve/ops.h"
 #include "runtime/serve/records.h"
+#include "runtime/serve/stream.h"
 #include "runtime/serve/task.h"
 #include "runtime/timens.h"
 
@@ -53,7 +54,7 @@ static int open_streams(struct dump *d, struct err *e)
 {
 	int p[2];
 	for (int i = 0; i < STREAMS; i++) {
-		if ((i == PAGES ? fd_socketpair(SOCK_STREAM, p, e) : fd_pipe(p, e)) < 0)
+		if (stream_open(i == PAGES, p, e) < 0)
 			return -1;
 		d->theirs[i] = p[0];
 		d->ours[i] = p[1];

@@ -23,6 +23,7 @@
 #include "runtime/serve/prepare.h"
 #include "runtime/serve/records.h"
 #include "runtime/serve/restore_check.h"
+#include "runtime/serve/stream.h"
 #include "runtime/serve/task.h"
 #include "runtime/timens.h"
 
@@ -55,7 +56,7 @@ static int open_streams(struct arrival *a, struct err *e)
 {
 	int p[2];
 	for (int i = 0; i < STREAMS; i++) {
-		if ((i == PAGES ? fd_socketpair(SOCK_STREAM, p, e) : fd_pipe(p, e)) < 0)
+		if (stream_open(i == PAGES, p, e) < 0)
 			return -1;
 		a->ours[i] = p[0];
 		a->theirs[i] = p[1];

@@ -17,6 +17,7 @@ if [ -z "${BENCH_INSIDE:-}" ]; then
 fi
 
 WORK=$(mktemp -d /tmp/davit-bench.XXXXXX)
+chmod 755 "$WORK" # davitd's user must reach its folders
 CRIU=/usr/lib/davit/criu/sbin
 [ -x $CRIU/criu ] && PATH=$CRIU:$PATH
 export PATH WORK
@@ -40,4 +41,4 @@ davit_on b image import small "$WORK/image.tar" >/dev/null
 export HOSTS_DIR
 export HOSTS_PID_A
 HOSTS_PID_A=$(host_pid a)
-python3 tests/bench/bench.py "$DAVIT_BUILD/bench/report.json"
+/usr/bin/python3 tests/bench/bench.py "$DAVIT_BUILD/bench/report.json"

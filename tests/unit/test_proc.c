@@ -119,10 +119,10 @@ static void child_has_default_signals_own_session_and_environment(void **state)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	char *env[] = { (char *)"A=1", NULL };
-	auto_free char *text =
-	    output_of((struct proc_spawn){ .new_session = true, .envp = env },
-		      /* Signals 32 and 33 are the C library's own: it sets them for nobody. */
-		      "sed -nE '/^Sig(Blk|Ign):/{s/000000(00|01)[08]0000000$/0000000000000000/;p}' /proc/self/status; [ $(ps -o sid= $$ 2>/dev/null || echo $$) = $$ ] && echo $A $HOME");
+	auto_free char *text = output_of((struct proc_spawn){ .new_session = true, .envp = env },
+					 /* Signals 32 and 33 are the C library's own: it sets them for nobody. */
+					 "sed -nE '/^Sig(Blk|Ign):/{s/000000(00|01)[08]0000000$/0000000000000000/;p}' /proc/self/status; [ $(ps -o "
+					 "sid= $$ 2>/dev/null || echo $$) = $$ ] && echo $A $HOME");
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_DFL);
 	assert_string_equal(text, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n1\n");

@@ -71,8 +71,9 @@ claim "it is confined by the AppArmor profile davit-default" confined
 denied() { ! davit exec --user 0:0 redis /bin/sh -c 'echo h > /proc/sysrq-trigger' && ! davit exec --user 0:0 redis /bin/sh -c 'echo x > /proc/sys/kernel/core_pattern'; }
 claim "the profile denies what it should" denied
 
-python3 $here/client.py 10.91.0.10 6379 counter /run/client.json &
+/usr/bin/python3 $here/client.py 10.91.0.10 6379 counter /run/client.json &
 client=$!
+claim "the client reaches redis" until_true 60 test -s /run/client.json
 replies() { kill -USR1 $client; sleep 0.2; jq .replies /run/client.json; }
 more_replies() { local n; n=$(replies); until_true 30 sh -c "kill -USR1 $client; sleep 0.2; [ \$(jq .replies /run/client.json) -gt $((n + 20)) ]"; }
 clocks() { davit exec redis /bin/clocks; }

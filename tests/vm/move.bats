@@ -18,8 +18,8 @@ setup_file() {
 		data=$VM_OUT/$role
 		mkdir -p "$data/bin" "$data/libexec" "$data/tls"
 		cp "$DAVIT_BUILD"/bin/* "$data/bin/"
-		cp "$DAVIT_BUILD"/libexec/* "$data/libexec/"
-		strip "$data"/bin/* "$data"/libexec/*
+		cp -r "$DAVIT_BUILD"/libexec/* "$data/libexec/"
+		strip "$data"/bin/* "$data/libexec/davit-mover"
 		cp "$HOSTS_DIR"/tls/* "$data/tls/"
 		cp "$VM_OUT/image.tar" "$BATS_TEST_DIRNAME/guest.sh" "$BATS_TEST_DIRNAME/../e2e/client.py" "$data/"
 		echo $role >"$data/role"
