@@ -1,4 +1,5 @@
-/* start, kill, pause, resume, update: each under the container's lock, but for kill, which must get through to a container that something else is busy with.
+/* start, kill, pause, resume, update: each under the container's lock, but for kill, which must get through to a container that something else is
+ * busy with.
  */
 #include <errno.h>
 #include <fcntl.h>
