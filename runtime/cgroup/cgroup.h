@@ -47,6 +47,11 @@ int cgroup_kill(const struct cgroup *c, int sig, struct err *e);
 /* Pids of all processes, of sub-cgroups too, in the caller's PID namespace. Owned array. */
 int cgroup_pids(const struct cgroup *c, pid_t **pids, size_t *n, struct err *e);
 int cgroup_stats(const struct cgroup *c, Davit__ContainerStats *out, struct err *e); /* fills what cgroups know, has_* set */
+/* Appends the figures as one JSON object, shaped as the data of runc's `events`. */
+struct buf;
+int cgroup_report(const struct cgroup *c, struct buf *out, struct err *e);
+/* An owned non-blocking fd that is readable when the cgroup may have run out of memory, or -1. */
+int cgroup_oom_watch(const struct cgroup *c, struct err *e);
 /* OOM kills so far. */
 int64_t cgroup_oom_kills(const struct cgroup *c);
 /* Absolute path of the folder by which CRIU freezes (freezer on v1, the folder on v2). Borrowed. NULL: no freezer. */

@@ -36,7 +36,7 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_create, cli_start, cli_state, cli_kill, cli_delete, cli_run, cli_exec, cli_ps, cli_list, cli_pause, cli_resume,
-    cli_spec, cli_features, cli_checkpoint, cli_restore, cli_serve, cli_update;
+    cli_spec, cli_features, cli_checkpoint, cli_restore, cli_serve, cli_update, cli_events;
 
 /* Parses a command's options and arguments: *first gets the index of the first argument. 0, 1 if help was printed, or -1. */
 int cli_parse(struct cli *c, const struct cli_command *cmd, int argc, char **argv, int *first, struct err *e);

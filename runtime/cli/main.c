@@ -21,7 +21,7 @@
 
 static const struct cli_command *const commands[] = {
 	&cli_create, &cli_start,  &cli_state, &cli_kill,     &cli_delete,     &cli_run,	    &cli_exec,	&cli_ps,     &cli_list,
-	&cli_pause,  &cli_resume, &cli_spec,  &cli_features, &cli_checkpoint, &cli_restore, &cli_serve, &cli_update,
+	&cli_pause,  &cli_resume, &cli_spec,  &cli_features, &cli_checkpoint, &cli_restore, &cli_serve, &cli_update, &cli_events,
 };
 
 static const struct cli_option globals[] = {
