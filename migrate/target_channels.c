@@ -54,7 +54,8 @@ static void give_back(struct target *t)
 {
 	pthread_mutex_lock(&t->lock);
 	t->users--;
-	pthread_cond_broadcast(&t->changed);
+	if (t->broken) /* only who closes waits for it; a wake-up of all for each piece of data would cost half of the stream's speed */
+		pthread_cond_broadcast(&t->changed);
 	pthread_mutex_unlock(&t->lock);
 }
 

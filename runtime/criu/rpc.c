@@ -173,6 +173,9 @@ static Criu__CriuResp *converse(struct session *s, struct err *e)
 		size_t nfds = 1;
 
 		if (wait_message(s, &cause) < 0 || pb_recv(s->sock, &criu__criu_resp__descriptor, &resp, &fd, &nfds, &cause) < 0) {
+			/* It ended with the request unread: the same as ending after it. */
+			if (cause.sys == ECONNRESET)
+				err_set(&cause, ERR_CRIU, 0, "criu ended without an answer");
 			if (!s->callback_failed && e)
 				*e = cause;
 			return NULL;
