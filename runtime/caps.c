@@ -96,7 +96,7 @@ static int parse_set(char *const *list, size_t n, const char *set, int last, uin
 		int number = caps_number(list[i]);
 		snprintf(field, sizeof(field), "process.capabilities.%s[%zu]", set, i);
 		if (number < 0)
-			return err_field(e, field, "%s: \"%s\" is no capability", field, list[i]);
+			return err_field(e, field, "\"%s\" is no capability (names are those of capabilities(7), like CAP_CHOWN)", list[i]);
 		if (number > last)
 			log_warn("%s: this kernel does not know %s", field, list[i]);
 		else

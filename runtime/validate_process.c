@@ -46,7 +46,7 @@ static void check_capabilities(const Davit__OciCapabilities *c, struct problems 
 
 	if (caps_parse(c, &caps, &e) == 0)
 		return;
-	problem(p, field_of("process.capabilities%s%s", *e.field ? "." : "", e.field).s, *e.remedy ? e.remedy : NULL, "%s", e.msg);
+	problem(p, *e.field ? e.field : "process.capabilities", *e.remedy ? e.remedy : NULL, "%s", e.msg);
 }
 
 static void check_scheduler(const Davit__OciProcess *s, struct problems *p)

@@ -182,3 +182,10 @@ refused() {
 	[ -z "$(dr list --quiet)" ]
 	[ -z "$(find /sys/fs/cgroup -path "*/davit-test/$ID")" ]
 }
+
+@test "an unknown capability is named once, with its place" {
+	edit '.process.capabilities.bounding += ["CAP_NOSUCH"]'
+	run dr create --bundle "$BUNDLE" "$ID"
+	[ "$status" -eq 1 ]
+	[[ "$output" == "davit-runtime: process.capabilities.bounding["*"]: \"CAP_NOSUCH\" is no capability"* ]]
+}
