@@ -58,6 +58,10 @@ static const struct {
 	{ "/sys/devices/system/cpu", READ },
 	{ "/dev/null", READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE },
 	{ "/dev/urandom", READ_FILE },
+#ifdef __SANITIZE_ADDRESS__
+	/* Where tests/run.sh has the sanitizers write. */
+	{ "/tmp/davit-sanitizer", READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG },
+#endif
 };
 
 /* A path that is missing needs no rule. */
@@ -261,6 +265,9 @@ static const int allowed[] = {
 	__NR_getrandom,
 	__NR_uname,
 	__NR_sysinfo,
+#ifdef __SANITIZE_ADDRESS__
+	__NR_ptrace, /* how the search for leaks stops the other threads */
+#endif
 #ifdef __x86_64__
 	/* older forms that this architecture's libraries still use */
 	__NR_open,

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
@@ -119,12 +120,21 @@ static ssize_t give(void *arg, char *buf, size_t cap)
 	return (ssize_t)n;
 }
 
+static void input_free(struct input *in)
+{
+	client_close(in->client);
+	free(in->path);
+	buf_free(&in->out);
+	free(in);
+}
+
 static void *send_input(void *arg)
 {
 	struct input *in = arg;
 
 	/* Its failure is the session's end, which the output tells better. */
 	client_upload(in->client, "POST", in->path, give, in, -1, NULL, NULL, &(struct err){ 0 });
+	input_free(in);
 	return NULL;
 }
 
@@ -134,17 +144,22 @@ static int start_input(struct cli *c, const char *id, bool terminal, struct err 
 	pthread_t thread;
 	int r;
 
-	/* Not freed: the thread uses it until the process ends. */
 	if (!in)
 		return -1;
 	in->client = client_clone(c->client, e);
 	in->path = mem_printf(e, "/v1/execs/%s/input", id);
-	if (!in->client || !in->path || (terminal && put_size(in) < 0))
+	if (!in->client || !in->path || (terminal && put_size(in) < 0)) {
+		input_free(in);
 		return -1;
+	}
+	/* The thread frees it: it may read a terminal until the process ends, so nobody waits for it. */
 	r = pthread_create(&thread, NULL, send_input, in);
-	if (r == 0)
-		pthread_detach(thread);
-	return r == 0 ? 0 : err_sys(e, r, "start a thread");
+	if (r != 0) {
+		input_free(in);
+		return err_sys(e, r, "start a thread");
+	}
+	pthread_detach(thread);
+	return 0;
 }
 
 struct output {
