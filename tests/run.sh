@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs all tests: unit tests (cmocka), whole things (bats), fuzzers for a few seconds, the sanitizer build's unit tests. Every test is one TAP
+# Runs all tests: unit tests (cmocka), whole things (bats), fuzzers for a few seconds. Every test is one TAP
 # line; the last line of the output counts them. `tests/run.sh FILE…` runs only these.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -9,6 +9,17 @@ LOGS=$DAVIT_BUILD/test-logs
 mkdir -p "$LOGS"
 passed=0 failed=0 skipped=0
 failures=()
+
+# A sanitizer build: each report of any process goes to a file of this folder (that of agent/sandbox.c), and is a failure also where no test looks at that
+# process's end.
+SANITIZER=/tmp/davit-sanitizer
+sanitized=
+if ldd "$DAVIT_BUILD/bin/davitd" 2>/dev/null | grep -q libasan; then
+	sanitized=1
+	mkdir -p -m 1777 "$SANITIZER"
+	rm -f "$SANITIZER"/report.*
+	export ASAN_OPTIONS=log_path=$SANITIZER/report UBSAN_OPTIONS=print_stacktrace=1:log_path=$SANITIZER/report
+fi
 
 count() { # NAME LOG STATUS SECONDS: adds the TAP lines of a log; a run that ends badly without a failed line is a failure itself
 	local ok not skip
@@ -34,10 +45,15 @@ count() { # NAME LOG STATUS SECONDS: adds the TAP lines of a log; a run that end
 }
 
 run_one() { # NAME COMMAND…
-	local name=$1 log=$LOGS/${1//\//_}.log start=$SECONDS status
+	local name=$1 log=$LOGS/${1//\//_}.log start=$SECONDS status report
 	shift
 	"$@" >"$log" 2>&1 </dev/null
 	status=$?
+	for report in "$SANITIZER"/report.*; do
+		[ -n "$sanitized" ] && [ -e "$report" ] || continue
+		{ echo "not ok the sanitizers say nothing"; cat "$report"; } >>"$log"
+		rm -f "$report"
+	done
 	count "$name" "$log" "$status" $((SECONDS - start))
 }
 

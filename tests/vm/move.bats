@@ -4,6 +4,7 @@
 setup_file() {
 	command -v qemu-system-x86_64 >/dev/null || skip "qemu-system-x86_64 is not installed"
 	export DAVIT_BUILD=${DAVIT_BUILD:-$BATS_TEST_DIRNAME/../../build}
+	! ldd "$DAVIT_BUILD/bin/davitd" | grep -q libasan || skip "the guests have no sanitizer runtime"
 	VM_OUT=$DAVIT_BUILD/vm/move
 	export VM_OUT
 	rm -rf "$VM_OUT"
