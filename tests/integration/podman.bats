@@ -30,8 +30,13 @@ run_in() { pod run --network none --cgroup-parent "$CGROUP" "$@"; }
 
 podman_clean() {
 	pod rm --all --force --time 0
+	# conmon, which is in there too, ends a little after its container.
+	retry 5 cgroups_gone
+}
+
+cgroups_gone() {
 	find /sys/fs/cgroup -depth -type d -path "*$CGROUP*" -exec rmdir {} + 2>/dev/null
-	return 0
+	[ -z "$(find /sys/fs/cgroup -type d -path "*$CGROUP*" 2>/dev/null)" ]
 }
 
 status_of() { pod inspect --format '{{.State.Status}}' "$1"; }
