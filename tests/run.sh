@@ -16,7 +16,8 @@ SANITIZER=/tmp/davit-sanitizer
 sanitized=
 if ldd "$DAVIT_BUILD/bin/davitd" 2>/dev/null | grep -q libasan; then
 	sanitized=1
-	mkdir -p -m 1777 "$SANITIZER"
+	mkdir -p "$SANITIZER"
+	chmod 1777 "$SANITIZER"
 	rm -f "$SANITIZER"/report.*
 	export ASAN_OPTIONS=log_path=$SANITIZER/report UBSAN_OPTIONS=print_stacktrace=1:log_path=$SANITIZER/report
 fi
@@ -50,7 +51,7 @@ run_one() { # NAME COMMAND…
 	"$@" >"$log" 2>&1 </dev/null
 	status=$?
 	for report in "$SANITIZER"/report.*; do
-		[ -n "$sanitized" ] && [ -e "$report" ] || continue
+		if [ -z "$sanitized" ] || [ ! -e "$report" ]; then continue; fi
 		{ echo "not ok the sanitizers say nothing"; cat "$report"; } >>"$log"
 		rm -f "$report"
 	done

@@ -9,6 +9,9 @@ common_setup() {
 	LATER=()
 }
 
+# Whether the programs are a sanitizer build's (make SAN=1).
+sanitized() { ldd "$BIN/davitd" | grep -q libasan; }
+
 later() { LATER+=("$(printf '%q ' "$@")"); }
 
 common_teardown() {
