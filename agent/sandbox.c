@@ -266,7 +266,10 @@ static const int allowed[] = {
 	__NR_uname,
 	__NR_sysinfo,
 #ifdef __SANITIZE_ADDRESS__
-	__NR_ptrace, /* how the search for leaks stops the other threads */
+	__NR_ptrace, /* how the search for leaks stops the other threads, */
+#ifdef __NR_getdents
+	__NR_getdents, /* and finds them */
+#endif
 #endif
 #ifdef __x86_64__
 	/* older forms that this architecture's libraries still use */
