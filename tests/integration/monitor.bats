@@ -292,9 +292,13 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 	[ -f /sys/fs/cgroup/memory/memory.oom_control ] || skip "no memory controller of cgroup v1 is mounted"
 	mkdir "$group"
 	later rmdir "$group"
-	echo $((8 << 20)) > "$group/memory.limit_in_bytes"
+	echo $((32 << 20)) > "$group/memory.limit_in_bytes"
+	# It waits to be started, as a container does: the monitor looks for its cgroup while it lives.
+	# The limit leaves room for starting python: an exec that fails for lack of memory ends in SIGKILL too, and is counted by nobody.
+	printf 'until [ -e %s/go ]; do sleep 0.02; done\nexec python3 -c "x = bytearray(256 << 20)"\n' "$TMP" > "$TMP/greedy"
 	# shellcheck disable=SC2016
-	run monitor start "$TMP" -- /bin/sh -c 'echo 0 > '"$group"'/tasks; exec '"$LIB/create.py $TMP/pid"' python3 -c "x = bytearray(64 << 20)"'
+	run monitor start "$TMP" -- /bin/sh -c 'echo 0 > '"$group"'/tasks; exec '"$LIB/create.py $TMP/pid sh $TMP/greedy"
+	touch "$TMP/go"
 	wait_end
 	[ "$(field exitCode)" = 137 ]
 	[ "$(field oomKilled)" = true ]
