@@ -184,7 +184,7 @@ last_move() { davit_on "$1" migrations ls --json | jq -e '.migrations[0]'; }
 	davit_on a migrate --bandwidth 4m web host-b >"$TMP/out" 2>&1 3>&- &
 	move=$!
 	retry 10 is_moving
-	kill -9 "$(host_pid b)"
+	host_fall b
 	run wait "$move"
 	[ "$status" != 0 ]
 	echo "after the failure: $(state_on a web)"
@@ -200,7 +200,7 @@ last_move() { davit_on "$1" migrations ls --json | jq -e '.migrations[0]'; }
 	davit_on a migrate --bandwidth 4m web host-b >"$TMP/out" 2>&1 3>&- &
 	move=$!
 	retry 10 is_moving
-	kill -9 "$(host_pid a)"
+	host_fall a
 	run wait "$move"
 	host_start a 3>&-
 	retry 30 one_copy web

@@ -42,12 +42,6 @@ teardown_file() {
 }
 
 alive() { curl -fs --max-time 5 --unix-socket "$HOSTS_DIR/$1/run/davit.sock" http://localhost/healthz >/dev/null 2>&1; }
-strike() { # HOST: kills its davitd and waits for its end
-	local p
-	p=$(host_pid "$1")
-	kill -KILL "$p"
-	while kill -0 "$p" 2>/dev/null; do sleep 0.01; done
-}
 counter() { # HOST NAME [option…]: counts in a file, so that a copy can be told from another
 	local h=$1 name=$2
 	shift 2
@@ -148,7 +142,7 @@ one_copy() {
 		davit_on a migrate web host-b >/dev/null 2>&1 3>&- &
 		move=$!
 		sleep "$delay"
-		strike a
+		host_fall a
 		wait "$move" || true
 		host_start a 3>&- 4>&-
 		retry 30 one_copy web || { echo "after $delay s: a $(state a web), b $(state b web)"; tail -5 "$HOSTS_DIR"/?/davitd.log; return 1; }
@@ -162,7 +156,7 @@ one_copy() {
 		davit_on a migrate web host-b >/dev/null 2>&1 3>&- &
 		move=$!
 		sleep "$delay"
-		strike b
+		host_fall b
 		host_start b 3>&- 4>&-
 		wait "$move" || true
 		retry 30 one_copy web || { echo "after $delay s: a $(state a web), b $(state b web)"; tail -5 "$HOSTS_DIR"/?/davitd.log; return 1; }

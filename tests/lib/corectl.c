@@ -77,6 +77,7 @@ static int serve(const char *path, char **argv, int argc)
 		_exit(127);
 	}
 	close(sv[1]);
+	free(args);
 	printf("%d\n", (int)core);
 	fflush(stdout);
 	unlink(path);

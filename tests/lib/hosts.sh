@@ -114,6 +114,13 @@ host_stop() { # ends davitd; containers stay
 	rm -f "$HOSTS_DIR/$1/pid"
 }
 
+host_fall() { # kills davitd in the middle of whatever it does and waits until its sockets are closed
+	local p
+	p=$(host_pid "$1") || return 1
+	kill -KILL "$p"
+	while kill -0 "$p" 2>/dev/null; do sleep 0.01; done
+}
+
 hosts_down() { # removes containers, agents, namespaces and folders; can be called at any moment, more than once
 	[ -n "$HOSTS_DIR" ] || return 0
 	local h name
