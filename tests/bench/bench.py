@@ -91,7 +91,7 @@ def row_run_true():
 
 
 def podman_checkpoint():
-    run(*PODMAN, "run", "--detach", "--ulimit", "host", "--network", "none", "--name", "bench-cr", "localhost/small", "/bin/sleep", "1000")
+    run(*PODMAN, "run", "--detach", "--network", "none", "--name", "bench-cr", "localhost/small", "/bin/sleep", "1000")
     try:
         def both():
             run(*PODMAN, "container", "checkpoint", "--export", WORK + "/podman.tar", "bench-cr")
@@ -201,7 +201,7 @@ def row_monitor_pss():
     figures = {"davit": pss_kb(pid_of("davit-monitor", "pss"))}
     davit("a", "rm", "--force", "pss")
     try:
-        ident = run(*PODMAN, "run", "--detach", "--ulimit", "host", "--network", "none", "--name", "pss", "localhost/small", "/bin/sleep", "1000").strip()
+        ident = run(*PODMAN, "run", "--detach", "--network", "none", "--name", "pss", "localhost/small", "/bin/sleep", "1000").strip()
         figures["podman"] = pss_kb(pid_of("conmon", ident))
     except Exception as e:
         print("bench: podman cannot: %s" % e, file=sys.stderr)

@@ -38,6 +38,9 @@ host_start b
 tests/lib/image.sh "$WORK/image.tar" "$DAVIT_BUILD/tools/clocks=/bin/clocks" "$DAVIT_BUILD/tools/fill=/bin/fill"
 davit_on a image import small "$WORK/image.tar" >/dev/null
 davit_on b image import small "$WORK/image.tar" >/dev/null
+# podman's own default raises hard limits, which takes CAP_SYS_RESOURCE.
+printf '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n' >"$WORK/containers.conf"
+export CONTAINERS_CONF=$WORK/containers.conf PODMAN_IGNORE_CGROUPSV1_WARNING=1
 export HOSTS_DIR
 export HOSTS_PID_A
 HOSTS_PID_A=$(host_pid a)
