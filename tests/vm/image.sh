@@ -1,11 +1,13 @@
 #!/bin/bash
 # Makes the disk of a virtual host: tests/vm/image.sh SUITE DIR. Debian SUITE with its own kernel, systemd, AppArmor and criu, and the libraries
-# that davit's programs need; the programs themselves come on a second disk. DIR gets root.img, vmlinuz and initrd; made once and kept.
+# that davit's programs need; the programs themselves come on a second disk. DIR gets root.img, vmlinuz and initrd, which are kept until this script
+# is another.
 #
 # The archive is the one that this system's apt is set up with.
 set -eu
 suite=$1 dir=$2
-[ -s "$dir/root.img" ] && exit 0
+made_by=$(sha256sum <"$0")
+[ -s "$dir/root.img" ] && [ "$(cat "$dir/made_by" 2>/dev/null)" = "$made_by" ] && exit 0
 packages=systemd,systemd-sysv,dbus,udev,kmod,iproute2,apparmor,nftables,linux-image-cloud-amd64,initramfs-tools,criu,openssl,jq,curl,python3-minimal,procps,bsdutils
 packages+=,libprotobuf-c1,libjansson4,libseccomp2,libcap2,libnl-3-200,libnl-route-3-200,libnftables1,libsodium23,libxxhash0,libzstd1,libsqlite3-0
 # Debian 13 renamed packages for its 64-bit time_t; the libraries inside are the same.
@@ -20,6 +22,7 @@ site=$(apt-get indextargets --format '$(CREATED_BY) $(SITE)' | awk '$1 == "Packa
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$dir" "$work/root"
+rm -f "$dir/made_by"
 mmdebstrap --quiet --mode=root --variant=minbase --skip=output/mknod --include="$packages" \
 	--keyring=/usr/share/keyrings/debian-archive-keyring.gpg "$suite" "$work/root.tar" "deb $site $suite main" >"$dir/mmdebstrap.log" 2>&1 ||
 	{ tail -5 "$dir/mmdebstrap.log" >&2; exit 1; }
@@ -51,3 +54,4 @@ mkdir -p "$root/etc/systemd/system/multi-user.target.wants" "$root/mnt/test"
 ln -sf ../davit-test.service "$root/etc/systemd/system/multi-user.target.wants/davit-test.service"
 mke2fs -q -t ext4 -d "$root" "$dir/root.img.new" 2500M >/dev/null
 mv "$dir/root.img.new" "$dir/root.img"
+echo "$made_by" >"$dir/made_by"
