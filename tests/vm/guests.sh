@@ -1,19 +1,22 @@
 #!/bin/bash
-# Starts virtual hosts and waits for their results: tests/vm/guests.sh SUITE OUT DATA…, one guest for each DATA folder, which becomes its second
-# disk and holds guest.sh. Two guests share a link (their only network card). OUT/N.result gets what guest.sh printed, OUT/N.console the console.
+# Starts virtual hosts and waits for their results: tests/vm/guests.sh OUT DATA…, one guest for each DATA folder, which becomes its second
+# disk and holds guest.sh and `suite`, the name of its Debian. Two guests share a link (their only network card). OUT/N.result gets what guest.sh printed, OUT/N.console the console.
 # No KVM: the processor is emulated, so times inside are several times those of a real host. A guest that does not end in time is ended.
 #
 # Guests have wall clocks years apart (systemd refuses one before its own build):
 set -eu
-suite=$1 out=$2
-shift 2
+out=$1
+shift
 here=$(cd "$(dirname "$0")" && pwd)
 images=${DAVIT_VM_IMAGES:-$here/../../build/vm}
 limit=${GUEST_SECONDS:-300}
 read -ra clocks <<<"${GUEST_CLOCKS:-2027-01-01T00:00:00 2029-06-01T00:00:00}"
 
-"$here/image.sh" "$suite" "$images/$suite"
 mkdir -p "$out"
+for data in "$@"; do
+	suite=$(cat "$data/suite")
+	"$here/image.sh" "$suite" "$images/$suite"
+done
 pids=()
 # shellcheck disable=SC2317 # called by the trap
 stop_guests() {
@@ -27,7 +30,8 @@ disk_of() { # DATA IMAGE: a file system of the folder's content
 }
 
 guest() { # N DATA SERVER(on|off)
-	local n=$1 machine=(-accel "tcg,thread=multi" -cpu max -smp 1 -m 1024 -nodefaults -display none -no-reboot)
+	local n=$1 suite machine=(-accel "tcg,thread=multi" -cpu max -smp 1 -m 1024 -nodefaults -display none -no-reboot)
+	suite=$(cat "$2/suite")
 	disk_of "$2" "$out/$n.data"
 	qemu-system-x86_64 "${machine[@]}" -kernel "$images/$suite/vmlinuz" -initrd "$images/$suite/initrd" \
 		-append "root=/dev/vda rw console=ttyS0 mitigations=off quiet ${GUEST_APPEND:-}" \

@@ -1,0 +1,86 @@
+#!/usr/bin/env bats
+# Two virtual hosts, each for itself: Debian 13 with its own criu, and Debian 12 (kernel 6.1), whose criu is too old and which gets ours. Each claim of
+# host.sh is one test.
+
+setup_file() {
+	export DAVIT_BUILD=${DAVIT_BUILD:-$BATS_TEST_DIRNAME/../../build}
+	load data
+	data_can
+	data_begin host
+	"$BATS_TEST_DIRNAME/../lib/image.sh" "$VM_OUT/image.tar" "$DAVIT_BUILD/tools/fill=/bin/fill"
+	data_disk a trixie host.sh
+	data_disk b bookworm host.sh
+	if fits_bookworm; then cp -r /usr/lib/davit/criu "$VM_OUT/b/"; fi
+	data_run
+}
+
+setup() {
+	load data
+}
+
+teardown_file() {
+	load data
+	data_end
+}
+
+# Programs linked on a newer Debian do not start on 12, nor does our criu.
+fits_bookworm() { [ -x /usr/lib/davit/criu/sbin/criu ] && grep -q '^VERSION_CODENAME=bookworm$' /etc/os-release; }
+
+both() { # CLAIM: on Debian 13, and on 12 where it fits
+	said 0 "$1"
+	! fits_bookworm || said 1 "$1"
+}
+
+@test "davitd starts under systemd" {
+	both "davitd starts"
+	both "the image is imported"
+}
+
+@test "a criu that is too old is told of" {
+	fits_bookworm || skip "davit is built here for a newer Debian than 12"
+	said 1 "davitd starts without a fit criu and tells why the distribution's is none"
+}
+
+@test "each limit of a container is in its cgroup v2 file and holds" {
+	both "a container runs"
+	both "each limit is in its cgroup v2 file"
+	both "it sees its cgroup as the root"
+	both "more tasks than its limit are refused"
+}
+
+@test "exec gives output and exit status" {
+	both "exec gives output and exit status"
+}
+
+@test "the cgroup's device program lets through the usual devices and no other" {
+	both "its device program lets through the usual devices and no other"
+}
+
+@test "the AppArmor profile denies what it should and no more" {
+	both "it is confined by the AppArmor profile davit-default"
+	both "the profile denies what it should and no more"
+}
+
+@test "pause and resume are the cgroup's freezer" {
+	both "pause and resume are the cgroup's freezer"
+}
+
+@test "davitd killed by SIGKILL loses no container and no line of its log" {
+	both "davitd killed by SIGKILL loses no container"
+}
+
+@test "a container that the kernel kills for want of memory is told as such" {
+	both "a container that the kernel kills for want of memory is told as such"
+}
+
+@test "a snapshot leaves its container running, and its clone runs under the same limits and profile" {
+	both "a snapshot leaves it running"
+}
+
+@test "a container is checkpointed and restored with its log, limits and profile" {
+	both "it is checkpointed and restored"
+}
+
+@test "nothing is left of a removed container" {
+	both "nothing is left of a removed container"
+}

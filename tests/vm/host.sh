@@ -1,0 +1,96 @@
+#!/bin/bash
+# Runs inside a virtual host as the test of that host alone (tests/vm/image.sh, davit-test.service); tests/vm/host.bats reads the claims.
+set -u
+# shellcheck source-path=SCRIPTDIR source=guest_lib.sh
+. "$(dirname "$0")/guest_lib.sh"
+
+# A criu newer than the distribution's, where the test brings one.
+if [ -d $here/criu ]; then
+	too_old() { start_agent && journalctl -u davitd --no-pager -o cat | grep "older than" && systemctl stop davitd; }
+	claim "davitd starts without a fit criu and tells why the distribution's is none" too_old
+	mkdir -p /usr/lib/davit
+	cp -r $here/criu /usr/lib/davit/
+fi
+claim "davitd starts" start_agent
+claim "the image is imported" davit image import small $here/image.tar
+
+# Counts as long as it lives, twenty times a second; what is missing or twice in its log shows.
+# shellcheck disable=SC2016 # the container's shell expands it
+count='n=0; while :; do n=$((n + 1)); echo $n; usleep 50000; done'
+claim "a container runs" davit run --detach --name count --image small --memory 64m --memory-swap 96m --cpus 0.5 --pids 32 -- /bin/sh -c "$count"
+cgroup=/sys/fs/cgroup/davit/count
+
+is() { # FILE VALUE
+	local value
+	value=$(cat "$cgroup/$1")
+	[ "$value" = "$2" ] || { echo "$1 is $value"; return 1; }
+}
+limits() { is memory.max 67108864 && is memory.swap.max 33554432 && is cpu.max "50000 100000" && is pids.max 32; }
+claim "each limit is in its cgroup v2 file" limits
+own_root() { [ "$(davit exec count /bin/cat /proc/self/cgroup)" = 0::/ ]; }
+claim "it sees its cgroup as the root" own_root
+few() { [ "$(cat $cgroup/pids.current)" -lt 8 ]; }
+# shellcheck disable=SC2016 # the container's shell expands it
+many() { ! davit exec count /bin/sh -c 'for i in $(seq 40); do sleep 2 & done' && grep -q 'max [1-9]' $cgroup/pids.events && until_true 20 few; }
+claim "more tasks than its limit are refused" many
+exec_status() { davit exec count /bin/sh -c 'echo said; exit 7' | grep -q said && [ "${PIPESTATUS[0]}" = 7 ]; }
+claim "exec gives output and exit status" exec_status
+
+# A process of the host in the container's cgroup meets the device program alone, without file modes in front of it.
+in_cgroup() { sh -c "echo \$\$ >$cgroup/cgroup.procs; $1"; }
+devices() {
+	in_cgroup 'exec head -c 1 /dev/urandom >/dev/null' && in_cgroup 'exec head -c 1 /dev/zero >/dev/null' || return 1
+	head -c 1 /dev/vda >/dev/null || return 1
+	! in_cgroup 'exec head -c 1 /dev/vda' && ! in_cgroup 'echo >/dev/kmsg' && ! in_cgroup 'head -c 1 /dev/port'
+}
+claim "its device program lets through the usual devices and no other" devices
+
+confined() { [ "$(davit exec count /bin/cat /proc/1/attr/current)" = "davit-default (enforce)" ]; }
+claim "it is confined by the AppArmor profile davit-default" confined
+# As root of the host, so that nothing but the profile stands before the deed.
+under() { sh -c 'printf "exec davit-default" >/proc/self/attr/apparmor/exec; exec /bin/sh -c "$0"' "$1"; }
+profile() {
+	mkdir -p /run/place && under 'cat /etc/passwd >/dev/null && echo x >/run/place/file' || return 1
+	mount -t tmpfs none /run/place && umount /run/place || return 1
+	! under 'mount -t tmpfs none /run/place' && ! under 'kill -0 1' && ! under 'cat /proc/timer_list' && ! under 'echo core >/proc/sys/kernel/core_pattern' &&
+		! under 'echo 0 >/proc/sysrq-trigger' && ! under 'ls /sys/kernel/security/apparmor'
+}
+claim "the profile denies what it should and no more" profile
+
+frozen() { grep -q "frozen $1" $cgroup/cgroup.events && is cgroup.freeze "$1"; }
+paused() { davit pause count && frozen 1 && davit resume count && frozen 0; }
+claim "pause and resume are the cgroup's freezer" paused
+
+# Of a SIGKILL nothing but davitd is hit; systemd starts the next one, which finds all.
+lines() { davit logs count | tail -n 1; }
+counts_on() { local n; n=$(lines); until_true 20 sh -c "[ \$(davit logs count | tail -n 1) -gt $n ]"; }
+gapless() { davit logs count | awk '$1 != NR { print "line " NR " is " $1; exit 1 }'; }
+killed() {
+	local pid agent
+	pid=$(davit inspect count | jq .pid) agent=$(systemctl show --property=MainPID --value davitd)
+	kill -9 "$agent" && until_true 20 sh -c "[ -d /proc/$pid ] && ! [ -d /proc/$agent ]" && until_true 60 davit info &&
+		counts_on && gapless && [ "$(davit inspect count | jq .pid)" = "$pid" ]
+}
+claim "davitd killed by SIGKILL loses no container and no line of its log" killed
+
+lacking() {
+	davit run --name eater --image small --memory 16m --memory-swap 16m -- /bin/fill 64
+	[ "$(davit inspect eater | jq .oomKilled)" = true ]
+}
+claim "a container that the kernel kills for want of memory is told as such" lacking
+
+snapshot() {
+	local id
+	davit snapshot create count && id=$(davit snapshot list count --json | jq -r '.snapshots[-1].id') && counts_on || return 1
+	davit snapshot restore "$id" --name clone || return 1
+	local n
+	n=$(davit logs clone | tail -n 1)
+	until_true 20 sh -c "[ \$(davit logs clone | tail -n 1) -gt ${n:-0} ]" && [ "$(cat /sys/fs/cgroup/davit/clone/memory.max)" = 67108864 ] &&
+		[ "$(davit exec clone /bin/cat /proc/1/attr/current)" = "davit-default (enforce)" ] && davit rm --force clone
+}
+claim "a snapshot leaves it running, and its clone runs under the same limits and profile" snapshot
+again() { davit checkpoint count && ! [ -s $cgroup/cgroup.procs ] && davit restore count && counts_on && gapless && limits && confined; }
+claim "it is checkpointed and restored with its log, limits and profile" again
+gone() { davit rm --force count && davit rm --force eater && [ ! -e $cgroup ]; }
+claim "nothing is left of a removed container" gone
+agent_log
