@@ -43,3 +43,19 @@ char *cli_path(struct err *e, const char *fmt, const char *name)
 		return NULL;
 	return mem_printf(e, "%.*s%s%s", (int)(hole - fmt), fmt, name, hole + 2);
 }
+
+int cli_delete_each(struct cli *c, const char *fmt, int argc, char **argv, struct err *e)
+{
+	struct words words;
+	int r = cli_parse(c, NULL, argc, argv, 1, -1, false, &words, e);
+
+	if (r != 0)
+		return r < 0 ? -1 : 0;
+	for (int i = 0; i < words.n; i++) {
+		auto_free char *path = cli_path(e, fmt, words.v[i]);
+
+		if (cli_request(c, "DELETE", path, NULL, NULL, NULL, e) < 0)
+			return -1;
+	}
+	return 0;
+}

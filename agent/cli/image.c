@@ -75,18 +75,7 @@ static int list(struct cli *c, int argc, char **argv, struct err *e)
 
 static int rm(struct cli *c, int argc, char **argv, struct err *e)
 {
-	struct words words;
-	int r = cli_parse(c, NULL, argc, argv, 1, -1, false, &words, e);
-
-	if (r != 0)
-		return r < 0 ? -1 : 0;
-	for (int i = 0; i < words.n; i++) {
-		auto_free char *path = cli_path(e, "/v1/images/%s", words.v[i]);
-
-		if (cli_request(c, "DELETE", path, NULL, NULL, NULL, e) < 0)
-			return -1;
-	}
-	return 0;
+	return cli_delete_each(c, "/v1/images/%s", argc, argv, e);
 }
 
 int command_image(struct cli *c, int argc, char **argv, struct err *e)

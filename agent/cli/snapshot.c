@@ -134,18 +134,7 @@ int command_restore(struct cli *c, int argc, char **argv, struct err *e)
 
 static int rm(struct cli *c, int argc, char **argv, struct err *e)
 {
-	struct words words;
-	int r = cli_parse(c, NULL, argc, argv, 1, -1, false, &words, e);
-
-	if (r != 0)
-		return r < 0 ? -1 : 0;
-	for (int i = 0; i < words.n; i++) {
-		auto_free char *path = cli_path(e, "/v1/snapshots/%s", words.v[i]);
-
-		if (cli_request(c, "DELETE", path, NULL, NULL, NULL, e) < 0)
-			return -1;
-	}
-	return 0;
+	return cli_delete_each(c, "/v1/snapshots/%s", argc, argv, e);
 }
 
 static void set_rule(const struct option_number *n, protobuf_c_boolean *has, uint32_t *to)
