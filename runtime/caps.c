@@ -1,7 +1,8 @@
 /* Capability sets: names to bits, and the two steps by which a container's first process comes to hold only what it was given.
  *
- * The table is that of linux/capability.h, the same libcap has; names beyond it are unknown to us, numbers beyond the kernel's last are dropped with
- * a warning. The steps are raw capset and prctl, because they run between clone and exec. Sources: capabilities(7), capset(2). */
+ * The table is that of linux/capability.h, the same libcap has; what it or the running kernel does not know is left out with
+ * a warning, as the OCI spec demands and runc does. The steps are raw capset and prctl, because they run between clone and exec. Sources:
+ * capabilities(7), capset(2). */
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdio.h>
@@ -89,20 +90,16 @@ int caps_last(void)
 	return last;
 }
 
-static int parse_set(char *const *list, size_t n, const char *set, int last, uint64_t *out, struct err *e)
+static uint64_t parse_set(char *const *list, size_t n, int last)
 {
+	uint64_t set = 0;
+
 	for (size_t i = 0; i < n; i++) {
-		char field[64];
 		int number = caps_number(list[i]);
-		snprintf(field, sizeof(field), "process.capabilities.%s[%zu]", set, i);
-		if (number < 0)
-			return err_field(e, field, "\"%s\" is no capability (names are those of capabilities(7), like CAP_CHOWN)", list[i]);
-		if (number > last)
-			log_warn("%s: this kernel does not know %s", field, list[i]);
-		else
-			*out |= 1ULL << number;
+		if (number >= 0 && number <= last)
+			set |= 1ULL << number;
 	}
-	return 0;
+	return set;
 }
 
 /* The first capability of a set of bits, for messages. */
@@ -132,13 +129,50 @@ int caps_parse(const Davit__OciCapabilities *c, struct caps *out, struct err *e)
 	if (!c)
 		return 0;
 	int last = caps_last();
-	if (parse_set(c->bounding, c->n_bounding, "bounding", last, &out->bounding, e) < 0 ||
-	    parse_set(c->effective, c->n_effective, "effective", last, &out->effective, e) < 0 ||
-	    parse_set(c->inheritable, c->n_inheritable, "inheritable", last, &out->inheritable, e) < 0 ||
-	    parse_set(c->permitted, c->n_permitted, "permitted", last, &out->permitted, e) < 0 ||
-	    parse_set(c->ambient, c->n_ambient, "ambient", last, &out->ambient, e) < 0)
-		return -1;
+	out->bounding = parse_set(c->bounding, c->n_bounding, last);
+	out->effective = parse_set(c->effective, c->n_effective, last);
+	out->inheritable = parse_set(c->inheritable, c->n_inheritable, last);
+	out->permitted = parse_set(c->permitted, c->n_permitted, last);
+	out->ambient = parse_set(c->ambient, c->n_ambient, last);
 	return check_sets(out, e);
+}
+
+/* Each name once, though it mostly stands in several sets. */
+static bool is_new(const struct strv *seen, const char *name)
+{
+	for (size_t i = 0; i < seen->n; i++)
+		if (strcasecmp(seen->v[i], name) == 0)
+			return false;
+	return true;
+}
+
+void caps_warn(const Davit__OciCapabilities *c)
+{
+	auto_strv struct strv seen = { 0 };
+	int last = caps_last();
+	const struct {
+		const char *name;
+		char *const *list;
+		size_t n;
+	} sets[] = {
+		{ "bounding", c->bounding, c->n_bounding },
+		{ "effective", c->effective, c->n_effective },
+		{ "inheritable", c->inheritable, c->n_inheritable },
+		{ "permitted", c->permitted, c->n_permitted },
+		{ "ambient", c->ambient, c->n_ambient },
+	};
+
+	for (size_t s = 0; s < ARRAY_LEN(sets); s++)
+		for (size_t i = 0; i < sets[s].n; i++) {
+			const char *name = sets[s].list[i];
+			int number = caps_number(name);
+
+			if ((number >= 0 && number <= last) || !is_new(&seen, name) || strv_add(&seen, name, NULL) < 0)
+				continue;
+			log_warn("process.capabilities.%s[%zu]: \"%s\" is left out: %s", sets[s].name, i, name,
+				 number < 0 ? "there is no such capability (names are those of capabilities(7), like CAP_CHOWN)"
+					    : "this kernel does not know it");
+		}
 }
 
 int caps_drop_bounding(const struct caps *c)

@@ -8,9 +8,11 @@ struct caps {
 	uint64_t bounding, effective, inheritable, permitted, ambient;
 };
 
-/* Names to sets. A name unknown to us is an error with its field; one unknown to this kernel is dropped with a warning, as the spec demands. What is
- * ambient but not both inheritable and permitted is dropped. ERR_INVALID: effective not in permitted. c NULL: all sets empty. */
+/* Names to sets. A name unknown to us or to this kernel is left out, as the spec demands. What is ambient but not both inheritable and permitted is
+ * dropped. ERR_INVALID: effective not in permitted. c NULL: all sets empty. */
 int caps_parse(const Davit__OciCapabilities *c, struct caps *out, struct err *e);
+/* Warns of the names that caps_parse() leaves out. */
+void caps_warn(const Davit__OciCapabilities *c);
 /* "CAP_NET_ADMIN" to its number, or -1. */
 int caps_number(const char *name);
 const char *caps_name(int number); /* NULL beyond the last */

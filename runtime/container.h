@@ -55,6 +55,8 @@ struct exec_options {
 	const Davit__OciProcess *process; /* checked */
 	const char *console_socket, *pid_file;
 	bool detach, protect_self;
+	bool ignore_paused;	    /* start it in a paused container too: it runs when that is resumed */
+	const struct strv *cgroups; /* of cgroup_narrow(), or NULL */
 	unsigned preserve_fds;
 	int stdio[3];
 };

@@ -54,6 +54,7 @@ static int fill_plan(struct create *c, struct init_plan *p, struct err *e)
 	p->process.preserve_fds = c->options->preserve_fds;
 	p->process.new_keyring = !c->options->no_new_keyring;
 	p->process.filter = s->linux->seccomp ? &c->filter : NULL;
+	p->process.personality = s->linux->personality;
 	if (c->options->listen_fds &&
 	    (strv_addf(&p->process.env, e, "LISTEN_FDS=%u", c->options->listen_fds) < 0 || strv_add(&p->process.env, "LISTEN_PID=1", e) < 0))
 		return -1;

@@ -13,17 +13,20 @@
 #include "runtime/init/sync.h"
 #include "runtime/lsm.h"
 #include "runtime/run.h"
+#include "runtime/schedule.h"
 #include "runtime/seccomp_listener.h"
 #include "runtime/self.h"
 #include "runtime/state.h"
 
 struct target {
+	const struct runtime *rt;
 	struct state_dir dir;
 	Davit__RuntimeState *state;
 	Davit__OciSpec *spec;
 	struct cgroup *cgroup;
 	struct seccomp_filter filter;
 	int pidfd;
+	bool paused;
 };
 
 static void target_close(struct target *t)
@@ -36,17 +39,30 @@ static void target_close(struct target *t)
 	fd_closep(&t->pidfd);
 }
 
-static int open_target(const struct runtime *rt, const char *id, struct target *t, struct err *e)
+static int check_status(const struct target *t, const char *id, bool ignore_paused, struct err *e)
 {
-	if (state_dir_open(rt->root, id, true, &t->dir, e) < 0 || !(t->state = state_load(&t->dir, e)))
-		return -1;
 	const char *status = state_status(t->state);
-	if (strcmp(status, "running") != 0 && strcmp(status, "created") != 0)
-		return err_set(e, ERR_STATE, 0, "cannot exec in a container that is %s: %s", status, id);
+
+	if (strcmp(status, "running") == 0 || strcmp(status, "created") == 0 || (t->paused && ignore_paused))
+		return 0;
+	err_set(e, ERR_STATE, 0, "cannot exec in a container that is %s: %s", status, id);
+	return t->paused ? err_remedy(e, "resume it first; with --ignore-paused the process starts now and runs then") : -1;
+}
+
+static int open_target(const char *id, const struct exec_options *o, struct target *t, struct err *e)
+{
+	if (state_dir_open(t->rt->root, id, true, &t->dir, e) < 0 || !(t->state = state_load(&t->dir, e)))
+		return -1;
+	t->paused = strcmp(state_status(t->state), "paused") == 0;
+	if (check_status(t, id, o->ignore_paused, e) < 0)
+		return -1;
 	t->pidfd = proc_pidfd_open(t->state->pid, e);
 	t->spec = t->pidfd < 0 ? NULL : state_spec(&t->dir, e);
 	if (!t->spec || cgroup_open(t->state, &t->cgroup, e) < 0)
 		return -1;
+	for (size_t i = 0; o->cgroups && i < o->cgroups->n; i++)
+		if (cgroup_narrow(t->cgroup, o->cgroups->v[i], e) < 0)
+			return err_prefix(e, "--cgroup %s", o->cgroups->v[i]);
 	/* The pidfd names init for good only if it was init when it was opened. */
 	return state_init_alive(t->state) ? 0 : err_set(e, ERR_STATE, 0, "container %s is stopped", id);
 }
@@ -72,6 +88,17 @@ static int record_exec(struct target *t, pid_t pid, struct err *e)
 	return proc_start_time(pid, &x->start_ticks, e) < 0 ? -1 : state_save(&t->dir, s, e);
 }
 
+/* In a paused container the process comes no further until the resume, which needs the lock and changes the state. */
+static int take_state_again(struct target *t, struct err *e)
+{
+	char id[sizeof(t->dir.id)];
+
+	memcpy(id, t->dir.id, sizeof(id));
+	state_dir_close(&t->dir);
+	pb_freep(&t->state);
+	return state_dir_open(t->rt->root, id, true, &t->dir, e) < 0 || !(t->state = state_load(&t->dir, e)) ? -1 : 0;
+}
+
 static int open_console(const struct exec_options *o, struct init_process *p, struct run *run, struct err *e)
 {
 	if (!o->process->terminal)
@@ -88,11 +115,15 @@ static int open_console(const struct exec_options *o, struct init_process *p, st
 
 static int start(struct target *t, const struct exec_options *o, struct init_process *p, struct init_child *child, struct err *e)
 {
+	if (t->paused)
+		state_dir_unlock(&t->dir);
 	if (init_spawn_exec(p, t->cgroup, t->state->pid, t->pidfd, child, e) < 0)
 		return -1;
 	if (p->filter && p->filter->notifies && seccomp_listener_pass(child, t->spec->linux->seccomp, t->state, e) < 0)
 		return -1;
-	if (sync_wait(child->sync, SYNC_READY, NULL, e) < 0 || record_exec(t, child->pid, e) < 0 || create_pid_file(o->pid_file, child->pid, e) < 0)
+	if (sync_wait(child->sync, SYNC_READY, NULL, e) < 0 || (t->paused && take_state_again(t, e) < 0))
+		return -1;
+	if (record_exec(t, child->pid, e) < 0 || create_pid_file(o->pid_file, child->pid, e) < 0)
 		return -1;
 	return sync_send(child->sync, SYNC_RUN, 0, e) < 0 ? -1 : sync_wait_end(child->sync, e);
 }
@@ -119,15 +150,21 @@ static int run_exec(struct target *t, const struct exec_options *o, struct init_
 
 int container_exec(const struct runtime *rt, const char *id, const struct exec_options *o, struct err *e)
 {
-	struct target t __attribute__((cleanup(target_close))) = { .dir = { .fd = -1, .lock = -1 }, .pidfd = -1 };
+	struct target t __attribute__((cleanup(target_close))) = { .rt = rt, .dir = { .fd = -1, .lock = -1 }, .pidfd = -1 };
+	const Davit__OciExecCpuAffinity *cpus = o->process->exec_cpu_affinity;
 	struct init_process p __attribute__((cleanup(init_process_free))) = { .proc = -1, .console = -1, .sync = -1, .fifo = -1 };
 
-	if (open_target(rt, id, &t, e) < 0 || (o->protect_self && self_protect(t.spec, e) < 0))
+	if (open_target(id, o, &t, e) < 0 || (o->protect_self && self_protect(t.spec, e) < 0))
 		return -1;
 	if (init_process_prepare(&p, id, o->process, e) < 0)
 		return -1;
 	if (t.spec->linux->seccomp && seccomp_compile_cached(rt->root, t.spec->linux->seccomp, &t.filter, e) < 0)
 		return -1;
 	p.filter = t.spec->linux->seccomp ? &t.filter : NULL;
+	p.personality = t.spec->linux->personality;
+	p.further = true;
+	/* Before the process comes into the container's cgroup: it inherits them. */
+	if (cpus && schedule_affinity(cpus->initial, "process.execCPUAffinity.initial", e) < 0)
+		return -1;
 	return run_exec(&t, o, &p, e);
 }

@@ -4,7 +4,9 @@
 #include <linux/ioprio.h>
 #include <linux/sched.h>
 #include <linux/sched/types.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/mem.h"
@@ -30,6 +32,11 @@ static const struct name classes[] = {
 	{ "IOPRIO_CLASS_RT", IOPRIO_CLASS_RT },
 	{ "IOPRIO_CLASS_BE", IOPRIO_CLASS_BE },
 	{ "IOPRIO_CLASS_IDLE", IOPRIO_CLASS_IDLE },
+};
+
+static const struct name domains[] = {
+	{ "LINUX", PER_LINUX },
+	{ "LINUX32", PER_LINUX32 },
 };
 
 static const struct name *find(const struct name *t, size_t n, const char *name)
@@ -86,4 +93,64 @@ int schedule_apply(const Davit__OciProcess *p, struct err *e)
 	if (syscall(SYS_sched_setattr, 0, &a, 0) < 0)
 		return err_field(e, "process.scheduler", "set the scheduler: %s", strerror(errno));
 	return 0;
+}
+
+static int add_range(struct schedule_cpus *c, unsigned long first, unsigned long last)
+{
+	const unsigned long width = 8 * sizeof(unsigned long);
+
+	if (first > last || last >= SCHEDULE_CPUS_MAX)
+		return -1;
+	for (unsigned long cpu = first; cpu <= last; cpu++)
+		c->bits[cpu / width] |= 1UL << cpu % width;
+	return 0;
+}
+
+int schedule_cpus_parse(const char *list, struct schedule_cpus *out)
+{
+	*out = (struct schedule_cpus){ 0 };
+	for (const char *p = list;; p++) {
+		char *end;
+		unsigned long first = strtoul(p, &end, 10), last = first;
+
+		if (*p < '0' || *p > '9')
+			return -1;
+		if (*end == '-') {
+			p = end + 1;
+			if (*p < '0' || *p > '9')
+				return -1;
+			last = strtoul(p, &end, 10);
+		}
+		if (add_range(out, first, last) < 0 || (*end && *end != ','))
+			return -1;
+		if (!*end)
+			return 0;
+		p = end;
+	}
+}
+
+int schedule_affinity(const char *list, const char *field, struct err *e)
+{
+	struct schedule_cpus c;
+
+	if (!list)
+		return 0;
+	if (schedule_cpus_parse(list, &c) == 0 && syscall(SYS_sched_setaffinity, 0, sizeof(c.bits), c.bits) >= 0)
+		return 0;
+	err_field(e, field, "run on CPUs %s: %s", list, strerror(errno));
+	return err_remedy(e, "name CPUs that are there and that the cgroup's cpuset has");
+}
+
+int schedule_domain(const char *name)
+{
+	const struct name *f = find(domains, ARRAY_LEN(domains), name);
+
+	return f ? (int)f->value : -1;
+}
+
+int schedule_personality(const Davit__OciPersonality *p, struct err *e)
+{
+	if (!p)
+		return 0;
+	return personality((unsigned long)schedule_domain(p->domain)) < 0 ? err_field(e, "linux.personality", "set it: %s", strerror(errno)) : 0;
 }

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "runtime/namespace.h"
+#include "runtime/schedule.h"
 #include "runtime/validate.h"
 
 #define MAPPINGS_MAX 340 /* the kernel's UID_GID_MAP_MAX_EXTENTS */
@@ -170,8 +171,11 @@ static void check_unsupported(const Davit__OciLinux *l, struct problems *p)
 {
 	if (l->intel_rdt)
 		problem(p, "linux.intelRdt", "leave it away", "not supported");
-	if (l->personality && l->personality->domain && strcmp(l->personality->domain, "LINUX") != 0)
-		problem(p, "linux.personality", "leave it away", "only LINUX is supported");
+	if (l->personality && schedule_domain(l->personality->domain) < 0)
+		problem(p, "linux.personality.domain", "use LINUX or LINUX32", "unknown domain \"%s\"",
+			l->personality->domain ? l->personality->domain : "");
+	if (l->personality && l->personality->n_flags)
+		problem(p, "linux.personality.flags", "leave them away", "the specification has none yet");
 }
 
 static void check_propagation(const char *value, struct problems *p)

@@ -68,6 +68,22 @@ static void check_scheduler(const Davit__OciProcess *s, struct problems *p)
 		problem(p, "process.ioPriority.priority", "use 0 to 7", "%d is out of range", s->io_priority->priority);
 }
 
+static void check_cpus(const char *list, const char *field, struct problems *p)
+{
+	struct schedule_cpus cpus;
+
+	if (list && schedule_cpus_parse(list, &cpus) < 0)
+		problem(p, field, "write a list like \"0-3,7\"", "\"%.60s\" is no list of CPUs", list);
+}
+
+static void check_affinity(const Davit__OciExecCpuAffinity *a, struct problems *p)
+{
+	if (!a)
+		return;
+	check_cpus(a->initial, "process.execCPUAffinity.initial", p);
+	check_cpus(a->final, "process.execCPUAffinity.final", p);
+}
+
 static void check_terminal(const Davit__OciProcess *s, struct problems *p)
 {
 	if (s->console_size && (s->console_size->height > 65535 || s->console_size->width > 65535))
@@ -87,8 +103,7 @@ void validate_process_into(const Davit__OciProcess *s, struct problems *p)
 			problem(p, field_of("process.env[%zu]", i).s, "write NAME=value", "\"%.60s\" is not of the form NAME=value", s->env[i]);
 	if (s->has_oom_score_adj && (s->oom_score_adj < -1000 || s->oom_score_adj > 1000))
 		problem(p, "process.oomScoreAdj", "use -1000 to 1000", "%d is out of range", s->oom_score_adj);
-	if (s->exec_cpu_affinity)
-		problem(p, "process.execCPUAffinity", "use linux.resources.cpu.cpus", "not supported");
+	check_affinity(s->exec_cpu_affinity, p);
 	check_user(s->user, p);
 	check_rlimits(s, p);
 	check_capabilities(s->capabilities, p);

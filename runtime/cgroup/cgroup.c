@@ -146,6 +146,40 @@ int cgroup_open(const Davit__RuntimeState *s, struct cgroup **out, struct err *e
 	return 0;
 }
 
+static int narrow_one(struct hierarchy *h, const char *path, struct err *e)
+{
+	char *below = path_join(e, h->path, path);
+
+	if (!below)
+		return -1;
+	free(h->path);
+	h->path = below;
+	fd_closep(&h->fd);
+	return hierarchy_open(h, e);
+}
+
+int cgroup_narrow(struct cgroup *c, const char *where, struct err *e)
+{
+	const char *colon = strchr(where, ':');
+	auto_free char *list = colon ? mem_printf(e, "%.*s", (int)(colon - where), where) : NULL;
+	unsigned wanted = list ? controller_parse(list, ",") : ~0U;
+	bool found = false;
+
+	if (colon && !list)
+		return -1;
+	for (size_t i = 0; i < c->n; i++) {
+		/* A cgroup2 is named without controllers, as in /proc/self/cgroup. */
+		bool meant = !colon || (c->h[i].unified ? !*list : (c->h[i].controllers & wanted) || str_eq(c->h[i].name, list));
+		found |= meant;
+		if (meant && narrow_one(&c->h[i], colon ? colon + 1 : where, e) < 0)
+			return -1;
+	}
+	if (found)
+		return 0;
+	err_field(e, "cgroup", "the container is in no cgroup of \"%s\"", list ? list : "");
+	return err_remedy(e, "name controllers as /proc/self/cgroup does, or leave them away for all");
+}
+
 int cgroup_save(const struct cgroup *c, Davit__RuntimeState *s, struct err *e)
 {
 	for (size_t i = 0; i < c->n; i++) {

@@ -21,6 +21,8 @@ int cgroup_host_controllers(struct strv *out, struct err *e);
 int cgroup_create(const char *path, const char *id, const Davit__OciResources *r, struct cgroup **out, struct err *e);
 /* The cgroup that a state tells of. */
 int cgroup_open(const Davit__RuntimeState *s, struct cgroup **out, struct err *e);
+/* Narrows an open cgroup to one below it. where: "PATH" (all hierarchies) or "CONTROLLER[,CONTROLLER]:PATH". The folder must be there. */
+int cgroup_narrow(struct cgroup *c, const char *where, struct err *e);
 void cgroup_freep(struct cgroup **c);
 #define auto_cgroup __attribute__((cleanup(cgroup_freep)))
 /* Fills s->cgroups. */

@@ -15,7 +15,7 @@
 static struct {
 	struct exec_options o;
 	const char *process, *cwd, *user, *apparmor, *label;
-	struct strv env, caps;
+	struct strv env, caps, cgroups;
 	struct buf gids; /* uint32_t[] */
 	bool tty, no_new_privs;
 } x;
@@ -35,7 +35,8 @@ static const struct cli_option exec_options[] = {
 	{ { "no-new-privs", no_argument, NULL, 261 }, NULL, "set no_new_privs" },
 	{ { "cap", required_argument, NULL, 'c' }, "CAPABILITY", "a further capability" },
 	{ { "preserve-fds", required_argument, NULL, 262 }, "N", "pass N further descriptors, from 3 on" },
-	{ { "ignore-paused", no_argument, NULL, 263 }, NULL, "refused: a paused container runs nothing" },
+	{ { "ignore-paused", no_argument, NULL, 263 }, NULL, "start it in a paused container too; it runs when that is resumed" },
+	{ { "cgroup", required_argument, NULL, 264 }, "[LIST:]PATH", "a cgroup below the container's, of these controllers" },
 	{ { 0 }, NULL, NULL },
 };
 
@@ -97,7 +98,10 @@ static int take(struct cli *c, int val, const char *value, struct err *e)
 		x.o.preserve_fds = (unsigned)n;
 		break;
 	case 263:
-		return err_set(e, ERR_UNSUPPORTED, 0, "--ignore-paused: a paused container runs nothing; resume it first");
+		x.o.ignore_paused = true;
+		break;
+	case 264:
+		return strv_add(&x.cgroups, value, e);
 	}
 	return 0;
 }
@@ -226,6 +230,7 @@ static int run(struct cli *c, int argc, char **argv, struct err *e)
 	if (validate_process(p, e) < 0)
 		return -1;
 	x.o.process = p;
+	x.o.cgroups = &x.cgroups;
 	x.o.protect_self = true;
 	for (int i = 0; i < 3; i++)
 		x.o.stdio[i] = i;

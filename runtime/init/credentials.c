@@ -71,7 +71,9 @@ int init_credentials(const struct init_process *p, struct err *e)
 {
 	const Davit__OciProcess *s = p->spec;
 
-	if (schedule_apply(s, e) < 0)
+	if (schedule_apply(s, e) < 0 || schedule_personality(p->personality, e) < 0)
+		return -1;
+	if (p->further && s->exec_cpu_affinity && schedule_affinity(s->exec_cpu_affinity->final, "process.execCPUAffinity.final", e) < 0)
 		return -1;
 	if (caps_drop_bounding(&p->caps) < 0)
 		return err_sys(e, errno, "cut the bounding set");

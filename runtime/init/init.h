@@ -23,7 +23,7 @@
 struct init_process {
 	const char *id;
 	const Davit__OciProcess *spec;
-	const char *mount_label;
+	const Davit__OciPersonality *personality; /* of the container, or NULL */
 	struct caps caps;
 	const struct seccomp_filter *filter; /* NULL: none */
 	struct strv env;
@@ -39,6 +39,7 @@ struct init_process {
 	bool alone;	/* the parent has gone: errors go to stderr */
 	int root;	/* the container's root, once there is one */
 	int slave;	/* of the pty, once it is open; else -1 */
+	bool further;	/* of exec: the spec's CPUs for such count */
 };
 
 struct init_plan {

@@ -30,6 +30,8 @@ int init_process_prepare(struct init_process *p, const char *id, const Davit__Oc
 	}
 	if (caps_parse(spec->capabilities, &p->caps, e) < 0)
 		return -1;
+	if (spec->capabilities)
+		caps_warn(spec->capabilities);
 	p->argv = mem_new(spec->n_args + 1, sizeof(*p->argv), e);
 	if (!p->argv)
 		return -1;

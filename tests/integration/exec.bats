@@ -96,3 +96,62 @@ teardown() { common_teardown; }
 	# 0 to 2 are the caller's; 10 is the shell's that looks.
 	! grep -E -- ' ([3-9]|1[1-9]|[2-9][0-9]) -> |cwd -> [^/]|cwd -> /.' "$TMP/seen"
 }
+
+@test "exec goes into a cgroup below the container's when asked to, and refuses one that is not there" {
+	begins
+	local own
+	own=$(awk -F: '$2 == "pids" || $2 == "" { print $3 }' "/proc/$(cat "$TMP/pid")/cgroup" | sort | tail -1)
+	find /sys/fs/cgroup -type d -path "*$own" -exec mkdir {}/below \;
+	later find /sys/fs/cgroup -depth -type d -path "*$own/below" -exec rmdir {} +
+	dr exec --detach --pid-file "$TMP/pid2" --cgroup below "$ID" sleep 50 </dev/null >/dev/null 2>&1
+	grep -q "$own/below$" "/proc/$(cat "$TMP/pid2")/cgroup"
+	if grep -q ':pids:' /proc/self/cgroup; then
+		dr exec --detach --pid-file "$TMP/pid3" --cgroup pids:/below "$ID" sleep 50 </dev/null >/dev/null 2>&1
+		[ "$(grep -c "$own/below$" "/proc/$(cat "$TMP/pid3")/cgroup")" = 1 ]
+		grep -q ":pids:.*$own/below$" "/proc/$(cat "$TMP/pid3")/cgroup"
+	fi
+	run dr exec --cgroup nowhere "$ID" true
+	[ "$status" = 1 ]
+	[[ $output == *"--cgroup nowhere"* ]]
+	run dr exec --cgroup ../.. "$ID" true
+	[ "$status" = 1 ]
+	run dr exec --cgroup nonsense:/below "$ID" true
+	[[ $output == *"in no cgroup of"*nonsense* ]]
+}
+
+@test "exec in a paused container is refused, or waits for the resume with --ignore-paused" {
+	begins
+	dr pause "$ID"
+	run dr exec "$ID" true
+	[ "$status" = 1 ]
+	[[ $output == *"paused"*"--ignore-paused"* ]]
+	dr exec --ignore-paused "$ID" echo late >"$TMP/late" 2>&1 &
+	local execution=$!
+	# Its first process is in the cgroup, and stands still.
+	retry 5 sh -c "[ \"\$('$BIN/davit-runtime' --root '$STATE' ps --format json '$ID' | jq length)\" -ge 2 ]"
+	[ ! -s "$TMP/late" ]
+	dr resume "$ID"
+	wait $execution
+	[ "$(cat "$TMP/late")" = late ]
+}
+
+@test "exec has the CPUs of execCPUAffinity, the container's first process not" {
+	[ "$(nproc)" -gt 1 ] || skip "needs two CPUs"
+	edit '.process.execCPUAffinity = {"initial": "0-1", "final": "1"}'
+	begins
+	[ "$(dr exec "$ID" grep Cpus_allowed_list /proc/self/status | cut -f2)" = 1 ]
+	[ "$(grep Cpus_allowed_list "/proc/$(cat "$TMP/pid")/status" | cut -f2)" != 1 ]
+	edit '.process.execCPUAffinity.final = "4000"'
+	jq .process "$BUNDLE/config.json" >"$TMP/process.json"
+	run dr exec --process "$TMP/process.json" "$ID"
+	[ "$status" = 1 ]
+	[[ $output == *process.execCPUAffinity.final* ]]
+}
+
+@test "exec has the personality of the container" {
+	edit '.linux.personality = {"domain": "LINUX32"}' "$(args sh -c 'uname -m; sleep 100')"
+	begins
+	[ "$(dr exec "$ID" uname -m)" = "$(setarch linux32 uname -m)" ]
+	retry 5 test -s "$TMP/out"
+	[ "$(cat "$TMP/out")" = "$(setarch linux32 uname -m)" ]
+}
