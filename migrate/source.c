@@ -92,11 +92,6 @@ static int begin(struct source *s, const Davit__MoverJob *job, struct err *e)
 	    pb_set_str(&s->record.m->target_url, job->url ? job->url : "", e) < 0 ||
 	    pb_set_str(&s->record.m->source_url, job->source_url ? job->source_url : "", e) < 0)
 		return -1;
-	for (size_t i = 0; i < SOURCE_CHANNELS; i++)
-		if (stream_sum_init(&s->channel[i].sum, e) < 0)
-			return -1;
-	if (stream_sum_init(&s->reply, e) < 0)
-		return -1;
 	source_phase(s, "offer");
 	auto_pb(Davit__ContainerStatus) *status = core_get(&s->core, s->job->container, e);
 	if (!status || check_container(s, status, e) < 0 || send_offer(s, status, e) < 0)
@@ -132,11 +127,8 @@ void source_free(struct source *s)
 {
 	if (!s)
 		return;
-	for (size_t i = 0; i < SOURCE_CHANNELS; i++) {
+	for (size_t i = 0; i < SOURCE_CHANNELS; i++)
 		fd_closep(&s->channel[i].fd);
-		stream_sum_free(&s->channel[i].sum);
-	}
-	stream_sum_free(&s->reply);
 	journal_close(&s->journal);
 	core_close(&s->core);
 	record_free(&s->record);

@@ -133,8 +133,8 @@ static ssize_t pull_channel(struct source *s, size_t i, uint8_t *buf, size_t roo
 		return err_sys(e, errno, "read the %s of the dump", stream_channel_name(channel_of[i]));
 	if (n == 0)
 		return end_channel(s, i, e);
-	stream_data_head(buf, channel_of[i], c->sum.bytes, buf + STREAM_DATA_HEAD, (uint32_t)n);
-	stream_sum_add(&c->sum, buf + STREAM_DATA_HEAD, (size_t)n);
+	uint64_t digest = stream_data_head(buf, channel_of[i], c->sum.bytes, buf + STREAM_DATA_HEAD, (uint32_t)n);
+	stream_sum_add(&c->sum, (size_t)n, digest);
 	s->rate_sent += (uint64_t)n;
 	s->record.m->has_bytes = 1;
 	s->record.m->bytes += (uint64_t)n;

@@ -318,9 +318,10 @@ int source_payload(void *arg, const uint8_t *p, size_t n, size_t left, struct er
 		return -1;
 	if (left > 0)
 		return 0;
-	if (XXH3_64bits(s->reply_payload.data, s->reply_payload.len) != s->data->data->xxh3)
+	uint64_t digest = XXH3_64bits(s->reply_payload.data, s->reply_payload.len);
+	if (digest != s->data->data->xxh3)
 		return err_set(e, ERR_CORRUPT, 0, "the checksum of a page server's answer is wrong");
-	stream_sum_add(&s->reply, s->reply_payload.data, s->reply_payload.len);
+	stream_sum_add(&s->reply, s->reply_payload.len, digest);
 	int fd = s->channel[SOURCE_PAGES].fd;
 	/* CRIU may have closed before it read the last of them. */
 	if (fd >= 0 && fd_write_all(fd, s->reply_payload.data, s->reply_payload.len, e) < 0 && !s->channel[SOURCE_PAGES].ended)

@@ -22,7 +22,7 @@ int stream_put_abort(struct buf *out, const struct err *error, const Davit__Erro
 	return stream_put(out, &f, e);
 }
 
-void stream_data_head(uint8_t at[STREAM_DATA_HEAD], Davit__StreamChannel channel, uint64_t offset, const void *payload, uint32_t len)
+uint64_t stream_data_head(uint8_t at[STREAM_DATA_HEAD], Davit__StreamChannel channel, uint64_t offset, const void *payload, uint32_t len)
 {
 	Davit__StreamData data = DAVIT__STREAM_DATA__INIT;
 	Davit__StreamFrame f = DAVIT__STREAM_FRAME__INIT;
@@ -38,33 +38,13 @@ void stream_data_head(uint8_t at[STREAM_DATA_HEAD], Davit__StreamChannel channel
 	at[3] = STREAM_DATA_HEAD - 4;
 	assert(davit__stream_frame__get_packed_size(&f) == STREAM_DATA_HEAD - 4);
 	davit__stream_frame__pack(&f, at + 4);
+	return data.xxh3;
 }
 
-int stream_sum_init(struct stream_sum *s, struct err *e)
-{
-	s->bytes = 0;
-	s->state = XXH3_createState();
-	if (!s->state)
-		return err_set(e, ERR_RESOURCE, 0, "no memory for a checksum");
-	XXH3_64bits_reset(s->state);
-	return 0;
-}
-
-void stream_sum_add(struct stream_sum *s, const void *p, size_t n)
+void stream_sum_add(struct stream_sum *s, size_t n, uint64_t payload_digest)
 {
 	s->bytes += n;
-	XXH3_64bits_update(s->state, p, n);
-}
-
-uint64_t stream_sum_digest(const struct stream_sum *s)
-{
-	return XXH3_64bits_digest(s->state);
-}
-
-void stream_sum_free(struct stream_sum *s)
-{
-	XXH3_freeState(s->state);
-	s->state = NULL;
+	s->digest = XXH3_64bits_withSeed(&payload_digest, sizeof(payload_digest), s->digest);
 }
 
 int stream_put_end(struct buf *out, Davit__StreamChannel channel, const struct stream_sum *s, struct err *e)
@@ -74,7 +54,7 @@ int stream_put_end(struct buf *out, Davit__StreamChannel channel, const struct s
 
 	end.channel = channel;
 	end.bytes = s->bytes;
-	end.xxh3 = stream_sum_digest(s);
+	end.xxh3 = s->digest;
 	f.body_case = DAVIT__STREAM_FRAME__BODY_END;
 	f.end = &end;
 	return stream_put(out, &f, e);
@@ -86,7 +66,7 @@ int stream_check_end(const Davit__StreamEnd *end, const struct stream_sum *s, st
 	if (end->bytes != s->bytes)
 		return err_set(e, ERR_CORRUPT, 0, "channel %s ended after %llu bytes, %llu came", name, (unsigned long long)end->bytes,
 			       (unsigned long long)s->bytes);
-	if (end->xxh3 != stream_sum_digest(s))
+	if (end->xxh3 != s->digest)
 		return err_set(e, ERR_CORRUPT, 0, "channel %s: its checksum is wrong", name);
 	return 0;
 }

@@ -13,17 +13,15 @@ int stream_put_abort(struct buf *out, const struct err *error, const Davit__Erro
 /* Length of a data frame's head on the wire, always the same (fixed-width fields), so that a payload can be read to its final place
  * before its checksum is known. */
 #define STREAM_DATA_HEAD 31
-void stream_data_head(uint8_t at[STREAM_DATA_HEAD], Davit__StreamChannel channel, uint64_t offset, const void *payload, uint32_t len);
+/* Returns the payload's XXH3-64, for stream_sum_add. */
+uint64_t stream_data_head(uint8_t at[STREAM_DATA_HEAD], Davit__StreamChannel channel, uint64_t offset, const void *payload, uint32_t len);
 
-/* Bytes and XXH3-64 of a channel so far. */
+/* A channel so far: its bytes, and a checksum over the checksums of its frames, so that no byte is summed twice. Starts as zeros. */
 struct stream_sum {
-	uint64_t bytes;
-	XXH3_state_t *state; /* owned */
+	uint64_t bytes, digest;
 };
-int stream_sum_init(struct stream_sum *s, struct err *e);
-void stream_sum_add(struct stream_sum *s, const void *p, size_t n);
-uint64_t stream_sum_digest(const struct stream_sum *s);
-void stream_sum_free(struct stream_sum *s);
+/* A further frame with a payload of n bytes. */
+void stream_sum_add(struct stream_sum *s, size_t n, uint64_t payload_digest);
 /* Appends StreamEnd for a channel. */
 int stream_put_end(struct buf *out, Davit__StreamChannel channel, const struct stream_sum *s, struct err *e);
 /* Whether the other side's end agrees with what came. ERR_CORRUPT. */

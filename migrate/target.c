@@ -14,10 +14,8 @@ static void target_free(struct target *t)
 		return;
 	for (size_t i = 0; i < t->queued; i++)
 		pb_freep(&t->queue[i]);
-	for (size_t i = 0; i < TARGET_CHANNELS; i++) {
+	for (size_t i = 0; i < TARGET_CHANNELS; i++)
 		fd_closep(&t->fd[i]);
-		stream_sum_free(&t->sum[i]);
-	}
 	if (t->has_core)
 		core_close(&t->core);
 	XXH3_freeState(t->payload_sum);
@@ -57,9 +55,6 @@ static int fill(struct target *t, const struct target_host *host, const char *id
 	if (!(t->id = mem_strdup(id, e)) || !(t->host.folder = mem_strdup(host->folder, e)) ||
 	    (host->peer && !(t->host.peer = mem_strdup(host->peer, e))))
 		return -1;
-	for (size_t i = 0; i < TARGET_CHANNELS; i++)
-		if (stream_sum_init(&t->sum[i], e) < 0)
-			return -1;
 	if (!(t->payload_sum = XXH3_createState()))
 		return err_set(e, ERR_RESOURCE, 0, "no memory for a checksum");
 	if ((t->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)

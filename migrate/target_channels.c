@@ -106,8 +106,8 @@ static int pump_once(struct target *t, int fd, struct stream_sum *sum, struct er
 		return wait_for(t, fd, POLLIN, e) < 0 ? -1 : 1;
 	if (n <= 0)
 		return 0;
-	stream_data_head(frame, DAVIT__STREAM_CHANNEL__CHANNEL_PAGES_REPLY, sum->bytes, frame + STREAM_DATA_HEAD, (uint32_t)n);
-	stream_sum_add(sum, frame + STREAM_DATA_HEAD, (size_t)n);
+	uint64_t digest = stream_data_head(frame, DAVIT__STREAM_CHANNEL__CHANNEL_PAGES_REPLY, sum->bytes, frame + STREAM_DATA_HEAD, (uint32_t)n);
+	stream_sum_add(sum, (size_t)n, digest);
 	pthread_mutex_lock(&t->lock);
 	int r = buf_append(&t->out, frame, STREAM_DATA_HEAD + (size_t)n, e);
 	pthread_cond_broadcast(&t->changed);
@@ -120,7 +120,7 @@ static void *pump(void *arg)
 	struct target *t = arg;
 	struct stream_sum sum = { 0 };
 	struct err e = { 0 };
-	int r = stream_sum_init(&sum, &e) < 0 ? -1 : 1;
+	int r = 1;
 	while (r == 1)
 		r = pump_once(t, t->fd[TARGET_PAGES], &sum, &e);
 	if (r == 0) {
@@ -129,7 +129,6 @@ static void *pump(void *arg)
 		pthread_cond_broadcast(&t->changed);
 		pthread_mutex_unlock(&t->lock);
 	}
-	stream_sum_free(&sum);
 	return NULL;
 }
 

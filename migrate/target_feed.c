@@ -102,15 +102,16 @@ static int on_payload(void *arg, const uint8_t *p, size_t n, size_t left, struct
 	if (i < 0 || target_channel_write(t, (size_t)i, p, n, e) < 0)
 		return -1;
 	XXH3_64bits_update(t->payload_sum, p, n);
-	stream_sum_add(&t->sum[i], p, n);
 	pthread_mutex_lock(&t->lock);
 	t->bytes += n;
 	pthread_mutex_unlock(&t->lock);
 	if (left > 0)
 		return 0;
-	if (XXH3_64bits_digest(t->payload_sum) != t->data->data->xxh3)
+	uint64_t digest = XXH3_64bits_digest(t->payload_sum);
+	if (digest != t->data->data->xxh3)
 		return err_set(e, ERR_CORRUPT, 0, "channel %s: the checksum of the data at %llu is wrong",
 			       stream_channel_name(t->data->data->channel), (unsigned long long)t->data->data->offset);
+	stream_sum_add(&t->sum[i], t->data->payload_len, digest);
 	pb_freep(&t->data);
 	return 0;
 }

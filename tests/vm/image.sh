@@ -12,8 +12,8 @@ packages=systemd,systemd-sysv,dbus,udev,kmod,iproute2,apparmor,nftables,linux-im
 packages+=,libprotobuf-c1,libjansson4,libseccomp2,libcap2,libnl-3-200,libnl-route-3-200,libnftables1,libsodium23,libxxhash0,libzstd1,libsqlite3-0
 # Debian 13 renamed packages for its 64-bit time_t; the libraries inside are the same.
 case $suite in
-bookworm) packages+=,libarchive13,libmicrohttpd12,libgnutls30,libcurl3-gnutls ;;
-*) packages+=,libarchive13t64,libmicrohttpd12t64,libgnutls30t64,libcurl3t64-gnutls ;;
+bookworm) packages+=,libarchive13,libmicrohttpd12,libgnutls30,libcurl4 ;;
+*) packages+=,libarchive13t64,libmicrohttpd12t64,libgnutls30t64,libcurl4t64 ;;
 esac
 # shellcheck disable=SC2016 # apt expands these
 site=$(apt-get indextargets --format '$(CREATED_BY) $(SITE)' | awk '$1 == "Packages" && $2 ~ /\/debian$/ { print $2; exit }')
