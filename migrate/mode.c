@@ -38,9 +38,9 @@ static bool tracks(const Davit__HostFacts *f)
 
 int mode_choose(const char *asked, const Davit__HostFacts *source, const Davit__HostFacts *target, enum mode *out, const char **why, struct err *e)
 {
-	const char *lacks = !tracks(source) ? "the source's kernel cannot track writes (userfaultfd write protection and PAGEMAP_SCAN, Linux 6.7)" :
-			    !tracks(target) ? "the target's kernel cannot restore memory that follows (userfaultfd, Linux 6.7)" :
-					      NULL;
+	const char *lacks = !tracks(source)   ? "the source's kernel cannot track writes (userfaultfd write protection and PAGEMAP_SCAN, Linux 6.7)"
+			    : !tracks(target) ? "the target's kernel cannot restore memory that follows (userfaultfd, Linux 6.7)"
+					      : NULL;
 	if (asked && mode_of(asked, out, e) < 0)
 		return -1;
 	if (asked && mode_is_live(*out) && lacks) {

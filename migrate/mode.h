@@ -18,5 +18,6 @@ const char *mode_name(enum mode m);
 int mode_of(const char *name, enum mode *out, struct err *e);
 /* Whether it takes the memory socket. */
 bool mode_is_live(enum mode m);
-/* Chooses: the one that is asked for (NULL: the best that both can). *why: for the record, static. 0; -1: it was asked for and cannot be (ERR_INCOMPATIBLE). */
+/* Chooses: the one that is asked for (NULL: the best that both can). *why: for the record, static. 0; -1: it was asked for and cannot be
+ * (ERR_INCOMPATIBLE). */
 int mode_choose(const char *asked, const Davit__HostFacts *source, const Davit__HostFacts *target, enum mode *out, const char **why, struct err *e);

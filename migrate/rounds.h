@@ -1,15 +1,16 @@
 /* When to go on copying the memory of a container that runs, and when to freeze it. Numbers only; no time is read and nothing is done here.
  *
  * After each round it is known how much the target lacks (left), how fast the container writes and how fast pages travel. Frozen now, the rest takes
- * left / rate. That is to fit into the wanted downtime, less what a freeze takes without any memory (`overhead`). Until it does, the next round sends the rest,
- * while the container writes anew: that helps as long as what is left shrinks. When it no longer does (twice in a row by less than a tenth), or
- * the rounds or the time are used up, `otherwise` says what becomes of it:
+ * left / rate. That is to fit into the wanted downtime, less what a freeze takes without any memory (`overhead`). Until it does, the next round sends
+ * the rest, while the container writes anew: that helps as long as what is left shrinks. When it no longer does (twice in a row by less than a
+ * tenth), or the rounds or the time are used up, `otherwise` says what becomes of it:
  *
  *   ROUNDS_FOLLOW    freeze now, the rest follows after the thaw (post-copy)
  *   ROUNDS_THROTTLE  take CPU from the container in steps until it converges; when the last step is not enough, give up
  *   ROUNDS_GIVE_UP   leave it running here
  *
- * Where the rest may follow, it is still sent while frozen if that takes no more than a quarter of the wanted downtime: pages that are there need no fault. */
+ * Where the rest may follow, it is still sent while frozen if that takes no more than a quarter of the wanted downtime: pages that are there need no
+ * fault. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,8 +43,8 @@ struct rounds {
 };
 
 struct rounds_result {
-	uint64_t sent;	    /* pages with content */
-	uint64_t left;	    /* pages that the target lacks */
+	uint64_t sent;	     /* pages with content */
+	uint64_t left;	     /* pages that the target lacks */
 	uint64_t dirty_rate; /* pages/s */
 	int64_t duration_ns;
 };

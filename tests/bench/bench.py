@@ -7,53 +7,12 @@ figure is the median of the rounds after one that is thrown away.
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import time
 
-BUILD, WORK, HOSTS = os.environ["DAVIT_BUILD"], os.environ["WORK"], os.environ["HOSTS_DIR"]
-RUNS = int(os.environ.get("BENCH_RUNS", "9"))
-BIN = BUILD + "/bin/"
-PODMAN = ["podman", "--root", WORK + "/podman", "--runroot", WORK + "/podman-run", "--tmpdir", WORK + "/podman-tmp", "--storage-driver", "vfs",
-          "--cgroup-manager", "cgroupfs", "--events-backend", "none", "--runtime", "runc"]
-
-
-def run(*args, **kw):
-    r = subprocess.run(args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kw)
-    if r.returncode:
-        raise RuntimeError("%s: %s" % (" ".join(args), r.stderr.strip()[-400:]))
-    return r.stdout
-
-
-def davit(host, *args):
-    return run(BIN + "davit", "--host", "unix://%s/%s/run/davit.sock" % (HOSTS, host), *args)
-
-
-def timed(f):
-    start = time.monotonic()
-    f()
-    return (time.monotonic() - start) * 1e3
-
-
-def rounds(makers, runs):
-    """{name: function → figure} → {name: median or None}; one that fails is told and left out."""
-    figures = {name: [] for name in makers}
-    for n in range(runs + 1):
-        for name, f in makers.items():
-            if figures[name] is None:
-                continue
-            try:
-                value = f()
-            except Exception as e:  # a peer that cannot do the case is null, davit's failure is the benchmark's
-                if name == "davit":
-                    raise
-                print("bench: %s cannot: %s" % (name, e), file=sys.stderr)
-                figures[name] = None
-                continue
-            if n:
-                figures[name].append(value)
-    return {name: statistics.median(v) if v else None for name, v in figures.items()}
+import live
+from lib import BIN, BUILD, PODMAN, RUNS, WORK, davit, move_there_and_back, pid_of, pss_kb, rounds, run, timed, wait_log
 
 
 def make_bundle(path, args, userns=True):
@@ -116,16 +75,6 @@ def row_checkpoint_restore():
         davit("a", "rm", "--force", "cr")
 
 
-def move_there_and_back(name, figure):
-    place = ["a", "b"]
-
-    def once():
-        record = json.loads(davit(place[0], "migrate", name, "host-" + place[1], "--json"))
-        place.reverse()
-        return figure(record)
-    return once, place
-
-
 def row_move_small():
     davit("a", "run", "--detach", "--name", "small", "--image", "small", "--network", "lan", "--", "/bin/sleep", "1000")
     once, place = move_there_and_back("small", lambda r: r["downtimeUs"] / 1e3)
@@ -133,14 +82,6 @@ def row_move_small():
         return rounds({"davit": once}, RUNS)
     finally:
         davit(place[0], "rm", "--force", "small")
-
-
-def wait_log(host, name, text):
-    for _ in range(600):
-        if text in davit(host, "logs", name):
-            return
-        time.sleep(0.1)
-    raise RuntimeError("%s never said %s" % (name, text))
 
 
 def criu_limit_1g():
@@ -171,29 +112,12 @@ def criu_limit_1g():
 def row_stream_1g():
     davit("a", "run", "--detach", "--name", "big", "--image", "small", "--memory", "1200m", "--", "/bin/fill", "1024")
     wait_log("a", "big", "ready")
-    once, place = move_there_and_back("big", lambda r: 1024 / (r["downtimeUs"] / 1e6))
+    once, place = move_there_and_back("big", lambda r: 1024 / (r["downtimeUs"] / 1e6), "--mode", "stop-and-copy")
     try:
         figures = rounds({"davit": once, "limit": criu_limit_1g}, 3)
     finally:
         davit(place[0], "rm", "--force", "big")
     return figures
-
-
-def pss_kb(pid):
-    with open("/proc/%d/smaps_rollup" % pid) as f:
-        return sum(int(line.split()[1]) for line in f if line.startswith("Pss:"))
-
-
-def pid_of(program, argument):
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open("/proc/%s/cmdline" % pid, "rb") as f:
-                args = f.read().split(b"\0")
-        except OSError:
-            continue
-        if args[0].endswith(program.encode()) and argument.encode() in args:
-            return int(pid)
-    raise RuntimeError("no %s for %s" % (program, argument))
 
 
 def row_monitor_pss():
@@ -210,8 +134,12 @@ def row_monitor_pss():
 
 
 def row_agent_rss():
-    with open("/proc/%s/status" % os.environ["HOSTS_PID_A"]) as f:
-        return {"davit": next(int(line.split()[1]) for line in f if line.startswith("VmRSS:"))}
+    """The least of some seconds: what it gives back, it gives back when it has been idle for a moment."""
+    figures = []
+    for _ in range(10):
+        figures.append(live.resident_kb(int(os.environ["HOSTS_PID_A"])))
+        time.sleep(0.5)
+    return {"davit": min(figures)}
 
 
 ROWS = [
@@ -222,6 +150,7 @@ ROWS = [
     ("stream_1g_mb_s", "MiB/s", row_stream_1g, lambda r: r["davit"] >= 0.7 * r["limit"], "≥ 0.7 × limit"),
     ("monitor_pss_kb", "KiB", row_monitor_pss, lambda r: not r["podman"] or r["davit"] <= r["podman"], "≤ conmon"),
     ("agent_idle_rss_kb", "KiB", row_agent_rss, lambda r: r["davit"] <= 8192, "≤ 8192"),
+    *live.ROWS,
 ]
 
 

@@ -35,13 +35,15 @@ trap 'exit 130' INT TERM
 hosts_up "$WORK/hosts"
 host_start a
 host_start b
-tests/lib/image.sh "$WORK/image.tar" "$DAVIT_BUILD/tools/clocks=/bin/clocks" "$DAVIT_BUILD/tools/fill=/bin/fill"
+tests/lib/image.sh "$WORK/image.tar" "$DAVIT_BUILD/tools/clocks=/bin/clocks" "$DAVIT_BUILD/tools/fill=/bin/fill" \
+	/usr/bin/redis-server
 davit_on a image import small "$WORK/image.tar" >/dev/null
 davit_on b image import small "$WORK/image.tar" >/dev/null
 # podman's own default raises hard limits, which takes CAP_SYS_RESOURCE.
 printf '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n' >"$WORK/containers.conf"
 export CONTAINERS_CONF=$WORK/containers.conf PODMAN_IGNORE_CGROUPSV1_WARNING=1
 export HOSTS_DIR
-export HOSTS_PID_A
+export HOSTS_TAG HOSTS_PID_A HOSTS_PID_B
 HOSTS_PID_A=$(host_pid a)
+HOSTS_PID_B=$(host_pid b)
 /usr/bin/python3 tests/bench/bench.py "$DAVIT_BUILD/bench/report.json"

@@ -4,7 +4,7 @@
 #include "migrate/mode.h"
 #include "migrate/rounds.h"
 
-#define PAGES_OF_MIB(n) ((uint64_t)(n) * 256)
+#define PAGES_OF_MIB(n) ((uint64_t)(n)*256)
 
 static struct rounds policy(enum rounds_otherwise otherwise)
 {
@@ -29,7 +29,7 @@ static void rest_that_fits_is_sent_frozen(void **state)
 {
 	struct rounds r = policy(ROUNDS_GIVE_UP);
 	(void)state;
-	assert_int_equal(round_of(&r, 1000, 50), ROUNDS_AGAIN); /* 500 ms */
+	assert_int_equal(round_of(&r, 1000, 50), ROUNDS_AGAIN);	   /* 500 ms */
 	assert_int_equal(round_of(&r, 50, 5), ROUNDS_FREEZE_SEND); /* 50 ms, and 40 for the freeze itself */
 	r = policy(ROUNDS_GIVE_UP);
 	assert_int_equal(round_of(&r, 1000, 8), ROUNDS_AGAIN); /* 80 ms and 40 are too much */
@@ -130,12 +130,9 @@ static void mode_is_what_both_can_or_what_is_asked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rest_that_fits_is_sent_frozen),
-		cmocka_unit_test(estimate_is_rest_by_rate),
-		cmocka_unit_test(writer_that_is_too_fast_ends_as_asked),
-		cmocka_unit_test(throttle_grows_in_steps_to_its_end),
-		cmocka_unit_test(rounds_and_time_are_limited),
-		cmocka_unit_test(mode_is_what_both_can_or_what_is_asked),
+		cmocka_unit_test(rest_that_fits_is_sent_frozen),	 cmocka_unit_test(estimate_is_rest_by_rate),
+		cmocka_unit_test(writer_that_is_too_fast_ends_as_asked), cmocka_unit_test(throttle_grows_in_steps_to_its_end),
+		cmocka_unit_test(rounds_and_time_are_limited),		 cmocka_unit_test(mode_is_what_both_can_or_what_is_asked),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
