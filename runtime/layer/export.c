@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/path.h"
+#include "runtime/layer/export.h"
 #include "runtime/layer/import.h"
 #include "runtime/layer/layer.h"
 #include "runtime/layer/lazy_archive.h"
@@ -15,17 +16,7 @@
 
 #define READ_SIZE (256 * 1024)
 #define HOLE_SIZE (1 << 20)
-
-struct export
-{
-	struct archive *tar, *disk;
-	struct archive_entry_linkresolver *links;
-	uint8_t *buffer;     /* READ_SIZE */
-	const uint8_t *zero; /* HOLE_SIZE; never touched: libarchive only counts what lies in a hole */
-	int fd;
-	uint64_t bytes;
-	struct err write_error;
-};
+#define HEAD_SIZE 1024 /* of most entries, with their times and attributes */
 
 static la_ssize_t write_out(struct archive *a, void *arg, const void *p, size_t n)
 {
@@ -126,10 +117,15 @@ static int write_region(struct export *x, const struct tree_entry *t, off_t at, 
 			continue;
 		if (got < 0)
 			return err_sys(e, errno, "read %s", t->path);
+		if (got == 0 && x->running) {
+			x->torn = true;
+			return write_hole(x, n, t->path, e);
+		}
 		if (got == 0)
 			return err_set(e, ERR_IO, 0, "%s became shorter while it was read", t->path);
 		if (archive_write_data(x->tar, x->buffer, (size_t)got) != got)
 			return fail(x, x->tar, t->path, e);
+		x->told += (uint64_t)got;
 		at += got;
 		n -= got;
 	}
@@ -150,7 +146,7 @@ static int write_content(struct export *x, struct archive_entry *entry, const st
 	return write_hole(x, t->st.st_size - at, t->path, e);
 }
 
-static int visit(void *arg, const struct tree_entry *t, struct err *e)
+int export_entry(void *arg, const struct tree_entry *t, struct err *e)
 {
 	struct export *x = arg;
 	if (S_ISSOCK(t->st.st_mode))
@@ -158,6 +154,7 @@ static int visit(void *arg, const struct tree_entry *t, struct err *e)
 	struct archive_entry *entry = archive_entry_new(), *later = NULL;
 	int rc = entry ? describe(x, entry, t, e) : err_set(e, ERR_RESOURCE, ENOMEM, "pack %s", t->path);
 	if (rc == 0) {
+		x->told += HEAD_SIZE;
 		archive_entry_linkify(x->links, &entry, &later);
 		if (archive_write_header(x->tar, entry) != ARCHIVE_OK)
 			rc = fail(x, x->tar, t->path, e);
@@ -168,19 +165,53 @@ static int visit(void *arg, const struct tree_entry *t, struct err *e)
 	return rc;
 }
 
-static int open_archives(struct export *x, struct err *e)
+int export_word(struct export *x, const char *path, const char *word, struct err *e)
 {
+	struct archive_entry *entry = archive_entry_new();
+	struct stat plain = { .st_mode = S_IFREG };
+	if (!entry)
+		return err_set(e, ERR_RESOURCE, ENOMEM, "pack %s", path);
+	archive_entry_copy_stat(entry, &plain);
+	archive_entry_copy_pathname(entry, path);
+	archive_entry_xattr_add_entry(entry, word, "1", 1); /* an empty one does not travel */
+	int rc = archive_write_header(x->tar, entry) == ARCHIVE_OK ? 0 : fail(x, x->tar, path, e);
+	archive_entry_free(entry);
+	return rc;
+}
+
+static int new_links(struct export *x, struct err *e)
+{
+	if (!(x->links = archive_entry_linkresolver_new()))
+		return err_set(e, ERR_RESOURCE, ENOMEM, "pack a layer");
+	archive_entry_linkresolver_set_strategy(x->links, ARCHIVE_FORMAT_TAR_PAX_INTERCHANGE);
+	return 0;
+}
+
+int export_next_pass(struct export *x, struct err *e)
+{
+	archive_entry_linkresolver_free(x->links);
+	return new_links(x, e);
+}
+
+int export_end(struct export *x, struct err *e)
+{
+	return archive_write_close(x->tar) == ARCHIVE_OK ? 0 : fail(x, x->tar, "the end", e);
+}
+
+int export_open(struct export *x, int fd, struct err *e)
+{
+	*x = (struct export){ .fd = fd };
 	if (lazy_archive(e) < 0)
 		return -1;
 	x->tar = archive_write_new();
 	x->disk = archive_read_disk_new();
-	x->links = archive_entry_linkresolver_new();
 	x->buffer = mem_new(READ_SIZE, 1, e);
 	x->zero = mem_new(HOLE_SIZE, 1, e);
-	if (!x->tar || !x->disk || !x->links || !x->buffer || !x->zero)
+	if (!x->tar || !x->disk || !x->buffer || !x->zero)
 		return err_set(e, ERR_RESOURCE, ENOMEM, "pack a layer");
+	if (new_links(x, e) < 0)
+		return -1;
 	archive_read_disk_set_behavior(x->disk, ARCHIVE_READDISK_NO_XATTR | ARCHIVE_READDISK_NO_FFLAGS | ARCHIVE_READDISK_NO_SPARSE);
-	archive_entry_linkresolver_set_strategy(x->links, ARCHIVE_FORMAT_TAR_PAX_INTERCHANGE);
 	if (archive_write_set_format_pax(x->tar) != ARCHIVE_OK ||
 	    archive_write_set_format_option(x->tar, "pax", "hdrcharset", "BINARY") != ARCHIVE_OK ||
 	    archive_write_set_bytes_per_block(x->tar, READ_SIZE) != ARCHIVE_OK || archive_write_set_bytes_in_last_block(x->tar, 1) != ARCHIVE_OK ||
@@ -189,8 +220,10 @@ static int open_archives(struct export *x, struct err *e)
 	return 0;
 }
 
-static void close_archives(struct export *x)
+void export_close(struct export *x)
 {
+	if (!x->tar)
+		return;
 	archive_write_free(x->tar);
 	archive_read_free(x->disk);
 	archive_entry_linkresolver_free(x->links);
@@ -198,7 +231,7 @@ static void close_archives(struct export *x)
 	free((void *)x->zero);
 }
 
-static int open_upper(const char *layer_dir, struct err *e)
+int layer_open_upper(const char *layer_dir, struct err *e)
 {
 	auto_free char *path = mem_printf(e, "%s/upper", layer_dir);
 	if (!path)
@@ -209,16 +242,16 @@ static int open_upper(const char *layer_dir, struct err *e)
 
 int layer_export(const char *layer_dir, int fd, uint64_t *bytes, struct err *e)
 {
-	struct export x = { .fd = fd };
-	auto_close int upper = open_upper(layer_dir, e);
+	struct export x = { 0 };
+	auto_close int upper = layer_open_upper(layer_dir, e);
 	if (upper < 0)
 		return -1;
-	int rc = open_archives(&x, e);
+	int rc = export_open(&x, fd, e);
 	if (rc == 0)
-		rc = tree_walk(upper, visit, &x, e);
-	if (rc == 0 && archive_write_close(x.tar) != ARCHIVE_OK)
-		rc = fail(&x, x.tar, "the end", e);
-	close_archives(&x);
+		rc = tree_walk(upper, export_entry, &x, e);
+	if (rc == 0)
+		rc = export_end(&x, e);
+	export_close(&x);
 	*bytes = x.bytes;
 	return rc;
 }
@@ -235,25 +268,6 @@ static int add_size(void *arg, const struct tree_entry *t, struct err *e)
 int layer_bytes(const char *layer_dir, uint64_t *bytes, struct err *e)
 {
 	*bytes = 0;
-	auto_close int upper = open_upper(layer_dir, e);
+	auto_close int upper = layer_open_upper(layer_dir, e);
 	return upper < 0 ? -1 : tree_walk(upper, add_size, bytes, e);
-}
-
-int layer_import(const char *layer_dir, int fd, const struct layer_limits *lim, uint64_t *bytes, struct err *e)
-{
-	struct layer_limits limits;
-	struct jail_counts counts = { 0 };
-	if (layer_create(layer_dir, e) < 0)
-		return -1;
-	auto_close int upper = open_upper(layer_dir, e);
-	if (upper < 0)
-		return -1;
-	if (import_limits(upper, lim, &limits, e) == 0 && lazy_archive(e) == 0 && jail_run(upper, fd, import_layer, &limits, &counts, e) == 0 &&
-	    (syncfs(upper) == 0 || err_sys(e, errno, "write the layer to disk") == 0)) {
-		*bytes = counts.bytes;
-		return 0;
-	}
-	(void)layer_remove(layer_dir, NULL);
-	(void)layer_create(layer_dir, NULL);
-	return err_prefix(e, "layer");
 }

@@ -9,6 +9,7 @@
 #include <sys/statvfs.h>
 #include "base/fd.h"
 #include "base/str.h"
+#include "runtime/layer/export.h"
 #include "runtime/layer/lazy_archive.h"
 #include "runtime/layer/tree.h"
 
@@ -128,24 +129,78 @@ static int copy_data(struct archive *in, struct archive *out, struct archive_ent
 struct unpack {
 	struct archive *in, *out;
 	bool overlay;
-	const struct layer_limits *lim;
+	struct layer_limits lim;
 	struct jail_counts *counts;
 };
 
-static int unpack_entry(const struct unpack *u, struct archive_entry *entry, struct err *e)
+static struct archive *open_disk(struct err *e)
 {
-	if (++u->counts->files > u->lim->files)
-		return err_set(e, ERR_LIMIT, 0, "the archive holds more than %llu files", (unsigned long long)u->lim->files);
-	if (check_entry(entry, e) < 0 || filter_xattrs(entry, u->overlay, e) < 0)
+	struct archive *out = archive_write_disk_new();
+	if (!out)
+		err_set(e, ERR_RESOURCE, ENOMEM, "unpack an archive");
+	else
+		archive_write_disk_set_options(out, ARCHIVE_EXTRACT_OWNER | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_ACL |
+							ARCHIVE_EXTRACT_XATTR | ARCHIVE_EXTRACT_SECURE_NODOTDOT |
+							ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS);
+	return out;
+}
+
+/* Owners, modes and times of folders are given now. */
+static int finish_folders(const struct unpack *u, struct err *e)
+{
+	return archive_write_close(u->out) == ARCHIVE_OK ? 0 : fail(u->out, "finish folders", e);
+}
+
+static int remove_entry(const char *name, struct err *e)
+{
+	if (unlinkat(AT_FDCWD, name, 0) == 0 || errno == ENOENT || errno == ENOTDIR)
+		return 0;
+	if (unlinkat(AT_FDCWD, name, AT_REMOVEDIR) == 0)
+		return 0;
+	return err_sys(e, errno, "remove %s, which is gone in the layer", name);
+}
+
+/* An entry that is a word of a layer's passes (export.h) is taken by its meaning. 1: it was one; 0; -1. */
+static int take_word(struct unpack *u, struct archive_entry *entry, struct err *e)
+{
+	const char *word = NULL;
+	const void *value;
+	size_t size;
+	if (!u->overlay || !archive_entry_xattr_reset(entry) || archive_entry_xattr_next(entry, &word, &value, &size) != ARCHIVE_OK)
+		return 0;
+	if (str_eq(word, EXPORT_REMOVED))
+		return remove_entry(archive_entry_pathname(entry), e) < 0 ? -1 : 1;
+	if (!str_eq(word, EXPORT_PASS))
+		return 0;
+	int rc = finish_folders(u, e);
+	archive_write_free(u->out);
+	u->out = open_disk(e);
+	/* What was sent twice takes its place once. */
+	struct statvfs fs;
+	if (statvfs("/", &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize > FREE_MARGIN)
+		u->lim.bytes = MAX(u->lim.bytes, u->counts->bytes + (uint64_t)fs.f_bavail * fs.f_frsize - FREE_MARGIN);
+	return u->out && rc == 0 ? 1 : -1;
+}
+
+static int unpack_entry(struct unpack *u, struct archive_entry *entry, struct err *e)
+{
+	if (++u->counts->files > u->lim.files)
+		return err_set(e, ERR_LIMIT, 0, "the archive holds more than %llu files", (unsigned long long)u->lim.files);
+	if (check_entry(entry, e) < 0)
+		return -1;
+	int word = take_word(u, entry, e);
+	if (word != 0)
+		return word < 0 ? -1 : 0;
+	if (filter_xattrs(entry, u->overlay, e) < 0)
 		return -1;
 	if (archive_write_header(u->out, entry) != ARCHIVE_OK)
 		return fail(u->out, archive_entry_pathname(entry), e);
-	if (copy_data(u->in, u->out, entry, u->lim, u->counts, e) < 0)
+	if (copy_data(u->in, u->out, entry, &u->lim, u->counts, e) < 0)
 		return -1;
 	return archive_write_finish_entry(u->out) == ARCHIVE_OK ? 0 : fail(u->out, archive_entry_pathname(entry), e);
 }
 
-static int unpack_all(const struct unpack *u, struct err *e)
+static int unpack_all(struct unpack *u, struct err *e)
 {
 	struct archive_entry *entry;
 	for (;;) {
@@ -159,8 +214,7 @@ static int unpack_all(const struct unpack *u, struct err *e)
 	}
 	if (!u->counts->files)
 		return err_set(e, ERR_INVALID, 0, "the archive is empty");
-	/* Owners, modes and times of folders are given now. */
-	return archive_write_close(u->out) == ARCHIVE_OK ? 0 : fail(u->out, "finish folders", e);
+	return finish_folders(u, e);
 }
 
 /* Padding behind the end mark; a writer would otherwise be told that its pipe broke. */
@@ -181,7 +235,7 @@ static int read_to_end(int in, struct err *e)
 
 static int import(int fd, bool image, const struct layer_limits *lim, struct jail_counts *counts, struct err *e)
 {
-	struct unpack u = { archive_read_new(), archive_write_disk_new(), !image, lim, counts };
+	struct unpack u = { archive_read_new(), open_disk(e), !image, *lim, counts };
 	int rc = -1;
 	if (!u.in || !u.out) {
 		err_set(e, ERR_RESOURCE, ENOMEM, "unpack an archive");
@@ -192,8 +246,6 @@ static int import(int fd, bool image, const struct layer_limits *lim, struct jai
 		archive_read_support_filter_gzip(u.in);
 		archive_read_support_filter_zstd(u.in);
 	}
-	archive_write_disk_set_options(u.out, ARCHIVE_EXTRACT_OWNER | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_ACL |
-						  ARCHIVE_EXTRACT_XATTR | ARCHIVE_EXTRACT_SECURE_NODOTDOT | ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS);
 	if (archive_read_open_fd(u.in, fd, 256 * 1024) != ARCHIVE_OK)
 		fail(u.in, image ? "no tar, plain or packed with gzip or zstd" : "no tar", e);
 	else

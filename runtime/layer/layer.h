@@ -30,8 +30,10 @@ struct layer_limits {
 int layer_bytes(const char *layer_dir, uint64_t *bytes, struct err *e);
 /* Writes the layer (upper) as a tar to fd and closes nothing. *bytes: written. 0 or -1. */
 int layer_export(const char *layer_dir, int fd, uint64_t *bytes, struct err *e);
-/* Unpacks a tar from fd into the layer's upper, in a jail, and fsyncs. On failure the layer is left empty. 0 or -1. */
+/* Unpacks a tar from fd (of layer_export, or of passes.h) into the layer's upper, in a jail. It is written to disk meanwhile, but only layer_sync()
+ * makes sure of it. On failure the layer is left empty. 0 or -1. */
 int layer_import(const char *layer_dir, int fd, const struct layer_limits *lim, uint64_t *bytes, struct err *e);
+int layer_sync(const char *layer_dir, struct err *e);
 /* A flat folder of regular files (CRIU's images) as a tar, and back; entries other than plain files with a plain name are refused. `skip`:
  * NULL-terminated names left out, or NULL. */
 int layer_export_flat(int dirfd, int fd, const char *const *skip, uint64_t *bytes, struct err *e);

@@ -2,8 +2,10 @@
 #include "runtime/layer/tree.h"
 #include <dirent.h>
 #include <errno.h>
+#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include "base/fd.h"
 #include "base/path.h"
 #include "base/str.h"
@@ -39,16 +41,34 @@ static int list(int dirfd, const char *path, struct strv *names, struct err *e)
 	return rc;
 }
 
+/* A descriptor for tree_entry of what the O_PATH descriptor `fd` is of. */
+static int open_really(int fd, const char *path, struct stat *st, struct err *e)
+{
+	if (fstat(fd, st) < 0)
+		return err_sys(e, errno, "look at %s", path);
+	if (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode))
+		return fd_dup(fd, e);
+	int real = open(path_of_fd(fd).s, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (S_ISDIR(st->st_mode) ? O_DIRECTORY : 0));
+	return real < 0 ? err_sys(e, errno, "open %s", path) : real;
+}
+
 /* O_PATH first: opening a device or a FIFO may have effects. */
 static int open_entry(int dirfd, const char *name, const char *path, struct stat *st, struct err *e)
 {
 	auto_close int fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, st) < 0)
-		return err_sys(e, errno, "open %s", path);
-	if (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode))
-		return steal_fd(&fd);
-	int real = open(path_of_fd(fd).s, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (S_ISDIR(st->st_mode) ? O_DIRECTORY : 0));
-	return real < 0 ? err_sys(e, errno, "open %s", path) : real;
+	return fd < 0 ? err_sys(e, errno, "open %s", path) : open_really(fd, path, st, e);
+}
+
+int tree_open(int rootfd, const char *path, struct stat *st, struct err *e)
+{
+	struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
+	auto_close int fd = (int)syscall(SYS_openat2, rootfd, path, &how, sizeof(how));
+	if (fd >= 0)
+		return open_really(fd, path, st, e);
+	/* A folder on the way that became a link is as gone as one that was removed. */
+	if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
+		return err_set(e, ERR_NOT_FOUND, 0, "%s is gone", path);
+	return err_sys(e, errno, "open %s", path);
 }
 
 static int walk_folder(struct walk *w, int dirfd, unsigned depth, struct err *e);

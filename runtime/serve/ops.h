@@ -73,6 +73,9 @@ int op_dump(const struct request *r, struct answer *a, struct err *e);
 int op_restore_prepare(const struct request *r, struct answer *a, struct err *e);
 int op_restore_run(const struct request *r, struct answer *a, struct err *e);
 int op_restore_drop(const struct request *r, struct answer *a, struct err *e);
+/* layer_copy.c, throttle.c */
+int op_layer_copy(const struct request *r, struct answer *a, struct err *e);
+int op_throttle(const struct request *r, struct answer *a, struct err *e);
 /* images.c, networks.c, facts.c */
 int op_image_import(const struct request *r, struct answer *a, struct err *e);
 int op_image_list(const struct request *r, struct answer *a, struct err *e);

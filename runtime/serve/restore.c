@@ -206,10 +206,12 @@ static int restore_command(const struct request *r, const Davit__ContainerSpec *
 	return strv_add(v, r->name, e);
 }
 
+/* The layer is on disk before "restored" is: who has been told that the container is here lets go of its own. */
 static int mark_restored(void *arg, uint64_t *bytes, struct err *e)
 {
+	const struct place *p = arg;
 	(void)bytes;
-	return lifecycle_whole(arg, "restored", e);
+	return layer_sync(p->layer, e) < 0 ? -1 : lifecycle_whole(p, "restored", e);
 }
 
 /* Back to what prepare had made. */
