@@ -4,7 +4,7 @@
  * /proc/self/fd/N/NAME. A client's credentials do not matter, whoever could connect is root or was given the connection by root.
  *
  * Sends never block. A client whose queue is full owes the chunk; until it has taken it no output is read, for a second at most, then the
- * client is ended. */
+ * client is ended. The client of --attach-fd is waited for without limit where there is no log: it has the only copy of a session's output. */
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -66,7 +66,7 @@ static int send_datagram(int fd, enum attach_type type, const void *p, size_t n)
 static void owe(struct client *c, bool *what)
 {
 	if (!c->owes_chunk && !c->owes_exit)
-		c->deadline_ns = clock_now_ns(CLOCK_MONOTONIC) + CLIENT_PATIENCE_NS;
+		c->deadline_ns = c->has_time ? INT64_MAX : clock_now_ns(CLOCK_MONOTONIC) + CLIENT_PATIENCE_NS;
 	*what = true;
 }
 
@@ -122,7 +122,7 @@ int64_t attach_check_deadlines(struct monitor *m, int64_t now_ns)
 		if (now_ns >= c->deadline_ns) {
 			client_close(m, c);
 			chunk_settle(m);
-		} else if (!next || c->deadline_ns < next) {
+		} else if (c->deadline_ns != INT64_MAX && (!next || c->deadline_ns < next)) {
 			next = c->deadline_ns;
 		}
 	}
@@ -171,13 +171,13 @@ static void client_ready(struct monitor *m, struct watch *w, uint32_t events)
 		chunk_settle(m);
 }
 
-int attach_add(struct monitor *m, int fd)
+int attach_add(struct monitor *m, int fd, bool has_time)
 {
 	for (size_t i = 0; i < ATTACH_CLIENTS_MAX; i++) {
 		struct client *c = &m->clients[i];
 		if (c->w.fd >= 0)
 			continue;
-		*c = (struct client){ .w = { .fd = fd, .ready = client_ready } };
+		*c = (struct client){ .w = { .fd = fd, .ready = client_ready }, .has_time = has_time };
 		if (m->told)
 			send_exit(m, c);
 		client_update(m, c);
@@ -192,7 +192,7 @@ static void listener_ready(struct monitor *m, struct watch *w, uint32_t events)
 	(void)events;
 	int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd >= 0)
-		(void)attach_add(m, fd);
+		(void)attach_add(m, fd, false);
 }
 
 int attach_listen(struct monitor *m, struct err *e)

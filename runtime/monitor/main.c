@@ -84,7 +84,7 @@ static int run(struct monitor *m, struct err *e)
 {
 	if (loop_init(m, e) < 0 || log_open(&m->log, &m->o, e) < 0 || open_exit_folder(m, e) < 0 || attach_listen(m, e) < 0 || reap_init(m, e) < 0)
 		return -1;
-	if (m->o.attach_fd >= 0 && attach_add(m, m->o.attach_fd) < 0)
+	if (m->o.attach_fd >= 0 && attach_add(m, m->o.attach_fd, !m->o.log) < 0)
 		return err_set(e, ERR_LIMIT, 0, "too many clients");
 	if (start_program(m, e) < 0)
 		return -1;

@@ -54,9 +54,10 @@ struct output {
 
 struct client {
 	struct watch w;
+	bool has_time;	     /* no deadline */
 	bool owes_exit;	     /* EXIT could not be sent yet */
 	bool owes_chunk;     /* m->chunk could not be sent yet */
-	int64_t deadline_ns; /* CLOCK_MONOTONIC; while it owes */
+	int64_t deadline_ns; /* CLOCK_MONOTONIC, INT64_MAX: none; while it owes */
 };
 
 struct monitor {
@@ -144,7 +145,8 @@ void log_output(struct log *l, const struct options *o, int stream, const uint8_
 
 /* attach.c */
 int attach_listen(struct monitor *m, struct err *e);
-int attach_add(struct monitor *m, int fd);
+/* has_time: waited for as long as it lives. */
+int attach_add(struct monitor *m, int fd, bool has_time);
 void attach_broadcast(struct monitor *m);
 void attach_exit(struct monitor *m);
 /* Ends clients that were too slow. Returns the next deadline (CLOCK_MONOTONIC), or 0. */

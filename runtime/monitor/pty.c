@@ -98,6 +98,9 @@ void pty_unlisten(struct monitor *m)
 	char name[80];
 	if (m->console.fd < 0)
 		return;
+	/* PROGRAM may have sent it and ended since the last look. */
+	if (m->pty < 0)
+		console_ready(m, &m->console, EPOLLIN);
 	console_name(m, name);
 	watch_close(m, &m->console);
 	(void)unlinkat(m->attach_dirfd, name, 0);

@@ -124,6 +124,11 @@ teardown() {
 	[[ $output == *"33 77"* ]]
 }
 
+@test "a reader that takes its time gets all of an exec session's output" {
+	davit run --detach --name slow --image base -- /bin/sleep 1000 >/dev/null
+	[ "$(davit exec slow head -c 20000000 /dev/zero | { sleep 2.5; wc -c; })" = 20000000 ] # longer than a stalled client of a container is waited for
+}
+
 @test "logs follow until the container ends; tail and since choose" {
 	davit run --detach --name talk --image base -- /bin/sh -c 'for i in 1 2 3 4 5; do echo line $i; sleep 0.1; done; echo end >&2' >/dev/null
 	run timeout 20 "$BIN/davit" logs --follow talk
