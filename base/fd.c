@@ -196,9 +196,10 @@ ssize_t fd_recv_msg(int sock, void *buf, size_t cap, int *fds, size_t *nfds, str
 	if (nfds)
 		*nfds = 0;
 	ssize_t n;
+	/* A peer that closed without having read all of ours: the kernel tells that once, before what the peer had sent (net/unix/af_unix.c). */
 	do
 		n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n < 0)
 		return err_sys(e, errno, "receive a message");
 	size_t came = take_fds(&m, fds, room);

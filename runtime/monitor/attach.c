@@ -158,7 +158,8 @@ static void client_ready(struct monitor *m, struct watch *w, uint32_t events)
 			send_exit(m, c);
 	} else if (events) {
 		ssize_t n = recv(w->fd, m->datagram, sizeof(m->datagram), MSG_DONTWAIT | MSG_TRUNC);
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		/* ECONNRESET: it went without reading all; what it sent comes next. */
+		if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNRESET))
 			return;
 		/* One that breaks the protocol is ended as one that hung up. */
 		if (n <= 0 || (size_t)n > sizeof(m->datagram) || attach_parse(m->datagram, (size_t)n, &msg, NULL) < 0)

@@ -121,7 +121,7 @@ teardown() {
 @test "a terminal has the size of ours and passes keys" {
 	davit run --detach --name tty --image base -- /bin/sleep 1000 >/dev/null
 	run timeout 20 script -qec "stty rows 33 cols 77; $BIN/davit exec -t -i tty /bin/stty size" /dev/null
-	[[ $output == *"33 77"* ]]
+	[[ $status = 0 && $output == *"33 77"* ]]
 }
 
 @test "a reader that takes its time gets all of an exec session's output" {

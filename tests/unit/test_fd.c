@@ -116,6 +116,20 @@ static void descriptors_pass_with_a_message(void **state)
 		close(all[i]);
 }
 
+static void what_was_sent_arrives_though_the_sender_left_unread(void **state)
+{
+	(void)state;
+	int sv[2];
+	char text[16];
+	assert_int_equal(fd_socketpair(SOCK_SEQPACKET, sv, NULL), 0);
+	assert_int_equal(fd_send_msg(sv[1], "unread", 6, NULL, 0, NULL), 0);
+	assert_int_equal(fd_send_msg(sv[0], "last", 4, NULL, 0, NULL), 0);
+	close(sv[0]);
+	assert_int_equal(fd_recv_msg(sv[1], text, sizeof(text), NULL, NULL, NULL), 4);
+	assert_int_equal(fd_recv_msg(sv[1], text, sizeof(text), NULL, NULL, NULL), 0);
+	close(sv[1]);
+}
+
 static void too_long_messages_leak_nothing(void **state)
 {
 	(void)state;
@@ -156,6 +170,7 @@ int main(void)
 		cmocka_unit_test(wait_tells_timeout_from_ready),
 		cmocka_unit_test(copies_are_close_on_exec_and_not_stdio),
 		cmocka_unit_test(descriptors_pass_with_a_message),
+		cmocka_unit_test(what_was_sent_arrives_though_the_sender_left_unread),
 		cmocka_unit_test(too_long_messages_leak_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
