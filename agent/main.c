@@ -30,6 +30,9 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "migrate/store.h"
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
 
 /* How long davitd is quiet before it gives memory back, and how often it looks when it is. */
 #define IDLE_MS 3000
@@ -295,7 +298,11 @@ int main(int argc, char **argv)
 		status = fail(&e);
 	else
 		status = 0;
-	/* Handlers may still run in their threads: the database is safe at any moment, so nothing is torn down. */
+	/* Handlers may still run in their threads: the database is safe at any moment, so nothing is torn down. What nobody can reach any more is a
+	 * leak. */
 	fflush(stdout);
+#ifdef __SANITIZE_ADDRESS__
+	__lsan_do_leak_check();
+#endif
 	_exit(status);
 }

@@ -72,7 +72,7 @@ static void take_up(struct agent *a, const Davit__MoveRecord *m)
 	hold_take(&a->holds, m->container, "migrating", NULL);
 }
 
-int move_recover_all(struct agent *a, struct err *e)
+static int remove_old(const struct agent *a, struct err *e)
 {
 	DIR *d = opendir(a->moves_dir);
 	const struct dirent *entry;
@@ -86,11 +86,22 @@ int move_recover_all(struct agent *a, struct err *e)
 		if (entry->d_name[0] == '.' || !folder)
 			continue;
 		m = db_move_get(a->db, entry->d_name, &(struct err){ 0 });
-		if (m && !is_settled(m))
-			take_up(a, m);
-		else if (is_old(folder))
+		if ((!m || is_settled(m)) && is_old(folder))
 			file_remove_tree(dirfd(d), entry->d_name, NULL);
 	}
 	closedir(d);
 	return 0;
+}
+
+/* By the records, not the journals: a move may have been promised a name and not have come so far as a journal. */
+int move_recover_all(struct agent *a, struct err *e)
+{
+	auto_pb(Davit__MigrationList) *moves = pb_new(&davit__migration_list__descriptor, e);
+
+	if (!moves || db_move_list(a->db, NULL, moves, e) < 0)
+		return -1;
+	for (size_t i = 0; i < moves->n_migrations; i++)
+		if (!is_settled(moves->migrations[i]))
+			take_up(a, moves->migrations[i]);
+	return remove_old(a, e);
 }

@@ -21,8 +21,9 @@ static void *listen_to_core(void *arg)
 
 		if (!r)
 			break;
-		/* That a container was removed is told by who removed it, when the database knows too. */
-		if (r->result_case == DAVIT__CORE_REPLY__RESULT_EVENT && !str_eq(r->event->type, "container.removed"))
+		/* That a container was made or removed is told by who did it, when the database knows too. */
+		if (r->result_case == DAVIT__CORE_REPLY__RESULT_EVENT && !str_eq(r->event->type, "container.created") &&
+		    !str_eq(r->event->type, "container.removed"))
 			view_tell(s->agent, r->event->type, r->event->name);
 	}
 	if (!s->agent->stopping)

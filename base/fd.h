@@ -44,6 +44,6 @@ int fd_wait(int fd, short events, int timeout_ms, struct err *e);
 /* One datagram with descriptors over a SOCK_SEQPACKET unix socket (unix(7), SCM_RIGHTS). Does not take over fds. 0 or -1. */
 int fd_send_msg(int sock, const void *buf, size_t n, const int *fds, size_t nfds, struct err *e);
 /* Receives one datagram: up to cap bytes and up to *nfds descriptors (owned by the caller, O_CLOEXEC); *nfds becomes the number got.
- * Returns bytes, 0 at end (all that the peer sent was received before), -1 (ERR_BUSY: a non-blocking socket has nothing yet; ERR_LIMIT if the datagram or its descriptors were truncated; nothing
- * is leaked then). */
+ * Returns bytes, 0 at end (all that the peer sent was received before), -1 (ERR_BUSY: a non-blocking socket has nothing yet; ERR_LIMIT if the
+ * datagram or its descriptors were truncated; nothing is leaked then). */
 ssize_t fd_recv_msg(int sock, void *buf, size_t cap, int *fds, size_t *nfds, struct err *e);

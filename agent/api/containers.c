@@ -78,7 +78,8 @@ static Davit__Container *new_container(Davit__ContainerSpec **spec, struct err *
 	return steal_ptr(&c);
 }
 
-static int make(struct request *r, struct core *core, const Davit__Container *c, bool start, struct err *e)
+/* *made: it was told as made, and is gone again. */
+static int make(struct request *r, struct core *core, const Davit__Container *c, bool start, bool *made, struct err *e)
 {
 	Davit__CoreCreate create = DAVIT__CORE_CREATE__INIT;
 	Davit__CoreRequest q = DAVIT__CORE_REQUEST__INIT;
@@ -103,18 +104,22 @@ static int make(struct request *r, struct core *core, const Davit__Container *c,
 	/* Asked for as one thing: a container that cannot start is not left behind. The start's error is the one to tell. */
 	r->details = steal_ptr(&core->error);
 	core_delete(core, c->name, true, NULL);
+	*made = true;
 	return -1;
 }
 
 static int create(struct request *r, Davit__Container *c, bool start, struct err *e)
 {
 	auto_api_core struct api_core core = { 0 };
+	bool made = false;
 
 	if (api_core_open(r, &core, e) < 0 || promise(r->agent, c, e) < 0)
 		return -1;
-	if (make(r, &core.core, c, start, e) == 0)
+	if (make(r, &core.core, c, start, &made, e) == 0)
 		return 0;
 	db_container_delete(r->agent->db, c->name, NULL);
+	if (made)
+		view_tell(r->agent, "container.removed", c->name);
 	return -1;
 }
 

@@ -124,6 +124,14 @@ teardown() {
 	[[ $status = 0 && $output == *"33 77"* ]]
 }
 
+@test "each thing that happens to a container is told once" {
+	davit run --detach --name told --image base -- /bin/true >/dev/null
+	davit wait told >/dev/null
+	davit rm told
+	run timeout 3 curl -sN --unix-socket "$AGENT/run/davit.sock" 'http://localhost/v1/events?container=told&after=0'
+	[ "$(sed -n 's/^event: container.//p' <<<"$output" | paste -sd' ')" = "created started exited removed" ]
+}
+
 @test "a reader that takes its time gets all of an exec session's output" {
 	davit run --detach --name slow --image base -- /bin/sleep 1000 >/dev/null
 	[ "$(davit exec slow head -c 20000000 /dev/zero | { sleep 2.5; wc -c; })" = 20000000 ] # longer than a stalled client of a container is waited for
