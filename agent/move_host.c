@@ -105,6 +105,11 @@ static int host_ask_verdict(void *arg, const char *url, const char *id, enum han
 	return mover_ask_verdict(a->mover, &q, out, e);
 }
 
+static bool runs(const Davit__MoveRecord *r)
+{
+	return str_eq(r->state, "running") || str_eq(r->state, "filling") || str_eq(r->state, "stranded");
+}
+
 static void host_changed(void *arg, const Davit__MoveRecord *r, const Davit__StreamOffer *offer)
 {
 	struct agent *a = arg;
@@ -120,7 +125,8 @@ static void host_changed(void *arg, const Davit__MoveRecord *r, const Davit__Str
 	ev.container = r->container;
 	ev.move = (Davit__MoveRecord *)(uintptr_t)r;
 	event_publish(&a->events, &ev);
-	if (!str_eq(r->state, "running") || !offer)
+	/* From the thaw on it is this host's, also while its memory follows. */
+	if (!offer || !runs(r) || (before && runs(before)))
 		return;
 	hold_drop(&a->holds, offer->spec->name);
 	view_tell(a, "container.arrived", offer->spec->name);

@@ -56,6 +56,7 @@ int core_pause(struct core *c, const char *name, bool hold_network, struct err *
 int core_resume(struct core *c, const char *name, struct err *e);
 /* Resumes a container unless it runs already. 1: it runs; 0: there is nothing to run (no such container, or it has stopped); -1. */
 int core_let_run(struct core *c, const char *name, struct err *e);
+int core_kill(struct core *c, const char *name, const char *signal, bool all, struct err *e);
 int core_announce(struct core *c, const char *name, struct err *e);
 int core_delete(struct core *c, const char *name, bool force, struct err *e);
 int core_restore_drop(struct core *c, const char *name, struct err *e);

@@ -59,6 +59,20 @@ int core_pause(struct core *c, const char *name, bool hold_network, struct err *
 	return done(core_call(c, &r, CORE_TIMEOUT_MS, NULL, e));
 }
 
+int core_kill(struct core *c, const char *name, const char *signal, bool all, struct err *e)
+{
+	Davit__CoreKill k = DAVIT__CORE_KILL__INIT;
+	Davit__CoreRequest r = DAVIT__CORE_REQUEST__INIT;
+
+	k.name = (char *)name;
+	k.signal = (char *)signal;
+	k.has_all = 1;
+	k.all = all;
+	r.op_case = DAVIT__CORE_REQUEST__OP_KILL;
+	r.kill = &k;
+	return done(core_call(c, &r, CORE_TIMEOUT_MS, NULL, e));
+}
+
 int core_delete(struct core *c, const char *name, bool force, struct err *e)
 {
 	Davit__CoreDelete d = DAVIT__CORE_DELETE__INIT;

@@ -11,7 +11,16 @@
  *
  * Never two: a source that is COMMITTED has no rule that thaws, but the target's word that it never ran; a target thaws only by COMMIT or by
  * the source's verdict "committed", and says "never ran" only with DROPPING on disk, out of which no rule leads to a thaw.
- * Never none: every state that is not an end has a rule for RESTARTED, and ASK is repeated until both can speak. */
+ * Never none: every state that is not an end has a rule for RESTARTED, and ASK is repeated until both can speak.
+ *
+ * Memory that follows the container (modes hybrid and post-copy) adds a time after the thaw in which the target runs and the source keeps its
+ * frozen copy for the pages that the target lacks: the source SERVES, the target FILLS. The copy is deleted only at the target's word that
+ * everything is there (RUNS). Losing the connection changes nothing: what the container touches waits, the source keeps its memory, and
+ * SERVE makes a new connection. Only a reboot of the source, which takes the memory (MEMORY_LOST), leaves a container that can never be
+ * whole: the source is then GONE and the target STRANDED until an operator decides.
+ *
+ * An operator's force (FORCED_SOURCE: the source's copy is to go on, FORCED_TARGET: the target's) is an event like any other. It is the one way
+ * to break the promises above, and the agent says so before it takes it (migrate/resolve.h). */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,6 +35,8 @@ enum handover_state {
 	SOURCE_FROZEN,	  /* frozen and on its way */
 	SOURCE_READY,	  /* the target holds a frozen copy */
 	SOURCE_COMMITTED, /* the target may thaw; this side may not */
+	SOURCE_SERVING,	  /* the target runs, and this frozen copy holds memory that it lacks */
+	SOURCE_GONE,	  /* committed, and memory that the target may lack went with a reboot here */
 	SOURCE_DONE,	  /* the target runs, this copy is gone */
 	SOURCE_ABORTING,  /* decided: this copy goes on */
 	SOURCE_ABORTED,	  /* it does */
@@ -35,9 +46,11 @@ enum handover_state {
 	TARGET_READY,	  /* restored and frozen, and said so */
 	TARGET_IN_DOUBT,  /* frozen; the source is lost; its verdict is asked for */
 	TARGET_THAWING,	  /* the right to run is here */
-	TARGET_RUNNING,
-	TARGET_DONE,	 /* the source knows */
-	TARGET_DROPPING, /* decided: it never ran here and never will */
+	TARGET_FILLING,	  /* it runs; memory still follows */
+	TARGET_STRANDED,  /* it runs until it touches memory that will never come */
+	TARGET_RUNNING,	  /* whole */
+	TARGET_DONE,	  /* the source knows */
+	TARGET_DROPPING,  /* decided: it never ran here and never will */
 	TARGET_DROPPED,
 	HANDOVER_STATE_COUNT
 };
@@ -48,7 +61,8 @@ enum handover_event {
 	EVENT_PAUSED,	 /* the container stands still */
 	EVENT_READY,	 /* the target's ready */
 	EVENT_COMMIT,	 /* time to commit (the ready was examined) */
-	EVENT_RUNS,	 /* the target runs it: its word by stream or by asking */
+	EVENT_RUNS,	 /* the target runs it and lacks nothing: its word by stream or by asking */
+	EVENT_FILLS,	 /* the target runs it, memory follows; at a target: it was thawed so */
 	EVENT_NEVER_RAN, /* the target's word that it never did and never will */
 	EVENT_DELETED,	 /* the frozen copy is gone */
 	EVENT_RESUMED,	 /* the container runs on here */
@@ -57,7 +71,9 @@ enum handover_event {
 	EVENT_RESTORED,	 /* the copy is there, frozen */
 	EVENT_COMMITTED, /* the source's commit, or its verdict "committed" */
 	EVENT_UNDECIDED, /* the source could not be asked or has not decided */
-	EVENT_THAWED,
+	EVENT_THAWED,	 /* it runs, with all its memory */
+	EVENT_FILLED,	 /* all memory is here, or the container has ended and needs none */
+	EVENT_GONE,	 /* the source's word that it has no memory any more */
 	EVENT_DONE,
 	EVENT_DROPPED, /* nothing is left of it here */
 	/* at both */
@@ -65,7 +81,10 @@ enum handover_event {
 	EVENT_FAILED,  /* something failed or was cancelled here */
 	EVENT_LOST,    /* the connection broke */
 	EVENT_RESTARTED,
-	EVENT_REBOOTED, /* restarted, and the container here is gone with the boot it lived in */
+	EVENT_REBOOTED,	   /* restarted, and the container here is gone with the boot it lived in */
+	EVENT_MEMORY_LOST, /* at a source: as REBOOTED, and the target may lack memory that was only here */
+	EVENT_FORCED_SOURCE,
+	EVENT_FORCED_TARGET,
 	HANDOVER_EVENT_COUNT
 };
 
@@ -79,12 +98,15 @@ enum handover_action {
 	ACTION_SEND_DONE,
 	ACTION_RESUME,	  /* source: let the container go on (a no-op if it never stood), then EVENT_RESUMED */
 	ACTION_ASK_STATE, /* source: ask the target what became of it */
+	ACTION_SERVE,	  /* source: send what the target lacks, over a new connection where there is none, until EVENT_RUNS */
 	ACTION_PREPARE,	  /* target: make the place, then accept */
 	ACTION_SEND_READY,
-	ACTION_ASK_VERDICT, /* target: ask the source */
-	ACTION_THAW,	    /* target: resume, announce, then EVENT_THAWED */
-	ACTION_SEND_RUNNING,
-	ACTION_DROP, /* target: remove what was made, then EVENT_DROPPED */
+	ACTION_ASK_VERDICT,  /* target: ask the source */
+	ACTION_THAW,	     /* target: resume, announce, then EVENT_THAWED */
+	ACTION_SEND_RUNNING, /* target: and that memory follows, or all is here */
+	ACTION_FILL,	     /* target: take what the source sends until EVENT_FILLED; without a connection ask for its verdict now and then */
+	ACTION_GIVE_UP,	     /* target: kill the container, whose memory will not come; it stays here, stopped */
+	ACTION_DROP,	     /* target: remove what was made, then EVENT_DROPPED */
 	HANDOVER_ACTION_COUNT
 };
 
@@ -112,11 +134,22 @@ const char *handover_action_name(enum handover_action a);
 int handover_state_of(enum handover_side side, const char *name, enum handover_state *out, struct err *e);
 
 /* What a source answers about a move (MoveVerdict), and what a target does (MoveState). */
-enum handover_verdict { VERDICT_UNKNOWN, VERDICT_UNDECIDED, VERDICT_COMMITTED, VERDICT_ABORTED };
-enum handover_answer { ANSWER_UNKNOWN, ANSWER_NEVER_RAN, ANSWER_READY, ANSWER_RUNNING };
+enum handover_verdict {
+	VERDICT_UNKNOWN,
+	VERDICT_UNDECIDED,
+	VERDICT_COMMITTED, /* thaw; memory, if any is lacking, can be had */
+	VERDICT_DONE,	   /* thaw; nothing of it is left here */
+	VERDICT_GONE,	   /* it went with a reboot here: a copy that lacks memory is of no use */
+	VERDICT_ABORTED,
+};
+enum handover_answer { ANSWER_UNKNOWN, ANSWER_NEVER_RAN, ANSWER_READY, ANSWER_FILLING, ANSWER_RUNNING };
 enum handover_verdict handover_verdict_in(enum handover_state s);
 enum handover_answer handover_answer_in(enum handover_state s);
 const char *handover_verdict_name(enum handover_verdict v);
 const char *handover_answer_name(enum handover_answer a);
+/* What the verdict means to a target in this state. False: nothing yet. */
+bool handover_verdict_event(enum handover_verdict v, enum handover_state s, enum handover_event *out);
+/* What the answer means to a source. False: nothing yet. */
+bool handover_answer_event(enum handover_answer a, enum handover_event *out);
 int handover_verdict_of(const char *name, enum handover_verdict *out, struct err *e);
 int handover_answer_of(const char *name, enum handover_answer *out, struct err *e);

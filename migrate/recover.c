@@ -5,6 +5,7 @@
 #include "migrate/recover.h"
 #include "base/log.h"
 #include "migrate/journal.h"
+#include "migrate/mode.h"
 #include "proto/pb.h"
 
 struct recovery {
@@ -12,6 +13,7 @@ struct recovery {
 	struct journal journal;
 	Davit__MoveRecord *record; /* borrowed from the view */
 	enum handover_state state;
+	bool serve;
 };
 
 static int take(struct recovery *x, enum handover_event ev, struct err *e);
@@ -22,11 +24,9 @@ static int ask(struct recovery *x, struct err *e)
 	struct err why = { 0 };
 	if (x->r->ask_state(x->r->arg, x->record, &answer, &why) < 0)
 		log_err(LOG_LEVEL_WARN, "ask the target what became of a move", &why);
-	if (answer == ANSWER_RUNNING)
-		return take(x, EVENT_RUNS, e);
-	if (answer == ANSWER_NEVER_RAN)
-		return take(x, EVENT_NEVER_RAN, e);
-	return 0; /* not reached, still at it, or it does not know: in doubt */
+	enum handover_event ev;
+	/* Not reached, still at it, or it does not know: in doubt. */
+	return handover_answer_event(answer, &ev) ? take(x, ev, e) : 0;
 }
 
 static int act(struct recovery *x, enum handover_action a, struct err *e)
@@ -45,6 +45,9 @@ static int act(struct recovery *x, enum handover_action a, struct err *e)
 		return take(x, EVENT_DELETED, e);
 	case ACTION_ASK_STATE:
 		return ask(x, e);
+	case ACTION_SERVE:
+		x->serve = true;
+		return 0;
 	default:
 		return 0;
 	}
@@ -76,12 +79,21 @@ static int lives(const struct recovery *x, struct err *e)
 	return 0;
 }
 
+/* Whether the target's copy may have been thawed without all its memory. */
+static bool memory_follows(const Davit__MoveRecord *r)
+{
+	enum mode m;
+	return r->mode && mode_of(r->mode, &m, NULL) == 0 && (m == MODE_HYBRID || m == MODE_POST_COPY);
+}
+
 static int recover_locked(struct recovery *x, struct err *e)
 {
 	if (handover_is_settled(x->state))
 		return 0;
 	int alive = lives(x, e);
-	return alive < 0 ? -1 : take(x, alive ? EVENT_RESTARTED : EVENT_REBOOTED, e);
+	if (alive < 0)
+		return -1;
+	return take(x, alive ? EVENT_RESTARTED : memory_follows(x->record) ? EVENT_MEMORY_LOST : EVENT_REBOOTED, e);
 }
 
 int recover_source(const struct recover *r, const char *id, Davit__MoveRecord **record, struct err *e)
@@ -97,7 +109,9 @@ int recover_source(const struct recover *r, const char *id, Davit__MoveRecord **
 	journal_close(&x.journal);
 	if (rc < 0 || !(*record = pb_dup(&v.record->base, e)))
 		return -1;
-	return handover_is_settled(x.state) ? 1 : 0;
+	if (handover_is_settled(x.state))
+		return RECOVER_SETTLED;
+	return x.serve ? RECOVER_SERVE : RECOVER_IN_DOUBT;
 }
 
 enum handover_verdict recover_verdict(const char *folder, const char *id, struct err *e)

@@ -14,9 +14,14 @@ struct recover {
 	void *arg;
 };
 
-/* Brings an outgoing move towards its end: 1: settled, *record (owned; state "done" or "aborted") tells how; 0: in doubt, *record says so and
- * the container stays frozen: call again later. -1: ERR_BUSY: its mover lives; ERR_NOT_FOUND: no journal; ERR_STATE: a target's journal;
- * others: the core failed, call again. */
+enum recover_result {
+	RECOVER_IN_DOUBT, /* the container stays frozen: call again later */
+	RECOVER_SETTLED,  /* the record's state is "done" or "aborted" */
+	RECOVER_SERVE,	  /* the target runs it and lacks memory that is here: a mover has to serve it (kind "resume"), then call again */
+};
+
+/* Brings an outgoing move towards its end: an enum recover_result, and *record (owned) tells of it. -1: ERR_BUSY: its mover lives; ERR_NOT_FOUND: no
+ * journal; ERR_STATE: a target's journal; others: the core failed, call again. */
 int recover_source(const struct recover *r, const char *id, Davit__MoveRecord **record, struct err *e);
 /* What this host answers to GET /v1/peer/moves/{id}/verdict: by the journal, made durable before it is told. */
 enum handover_verdict recover_verdict(const char *folder, const char *id, struct err *e);

@@ -374,11 +374,35 @@ static void act_ask_verdict(struct target *t)
 	struct err e = { 0 };
 	if (t->host.ask_verdict(t->host.arg, t->offer->source_url, t->id, &v, &e) < 0)
 		log_err(LOG_LEVEL_WARN, "ask the source for its verdict", &e);
-	if (v == VERDICT_COMMITTED)
-		target_event(t, EVENT_COMMITTED);
-	else if (v == VERDICT_ABORTED)
-		target_event(t, EVENT_ABORTED);
+	enum handover_event ev;
+	if (handover_verdict_event(v, t->state, &ev))
+		target_event(t, ev);
 	/* Else the worker asks again after a while (EVENT_UNDECIDED). */
+}
+
+/* Memory follows. With a connection it comes by itself; without one only the source can make another, so all there is to do is to ask whether it
+ * still has what is lacking. */
+static void act_fill(struct target *t)
+{
+	pthread_mutex_lock(&t->lock);
+	bool lost = t->lost;
+	pthread_mutex_unlock(&t->lock);
+	if (lost)
+		act_ask_verdict(t);
+}
+
+/* By an operator's word: what runs here without all its memory ends, and is kept as any container that was killed. */
+static void act_give_up(struct target *t)
+{
+	struct err e = { 0 };
+	while (target_open_core(t, &e) < 0 ||
+	       (core_kill(&t->core, t->offer->spec->name, "SIGKILL", true, &e) < 0 && e.code != ERR_NOT_FOUND && e.code != ERR_STATE)) {
+		log_err(LOG_LEVEL_ERROR, "end a container whose memory will not come", &e);
+		drop_core(t);
+		err_clear(&e);
+		if (!target_sleep(t, RETRY_MS))
+			return;
+	}
 }
 
 void target_act(struct target *t, enum handover_action a)
@@ -395,6 +419,12 @@ void target_act(struct target *t, enum handover_action a)
 		break;
 	case ACTION_THAW:
 		act_thaw(t);
+		break;
+	case ACTION_FILL:
+		act_fill(t);
+		break;
+	case ACTION_GIVE_UP:
+		act_give_up(t);
 		break;
 	case ACTION_DROP:
 		act_drop(t);

@@ -132,6 +132,12 @@ static void on_frame(struct target *t, Davit__StreamFrame *f)
 	}
 }
 
+/* The source is to be asked now and then: what became of the move, or of the memory that the container here lacks. Under the lock. */
+static bool asks(const struct target *t)
+{
+	return t->state == TARGET_IN_DOUBT || (t->lost && (t->state == TARGET_FILLING || t->state == TARGET_STRANDED));
+}
+
 /* Until when the source may be silent in this state; 0: for ever (the state waits for something else). Under the lock. */
 static int64_t silence_ends(const struct target *t)
 {
@@ -139,6 +145,8 @@ static int64_t silence_ends(const struct target *t)
 		return t->heard + t->host.timeout_ms * NSEC_PER_MSEC;
 	if (t->state == TARGET_RUNNING)
 		return t->heard + DONE_WAIT_MS * NSEC_PER_MSEC;
+	if (t->state == TARGET_FILLING)
+		return t->heard + t->host.timeout_ms * NSEC_PER_MSEC;
 	return 0;
 }
 
@@ -179,11 +187,11 @@ static enum woken wait_for_work(struct target *t, bool lost_told, Davit__StreamF
 			w = WOKEN_CANCELLED;
 		} else if (t->lost && !lost_told) {
 			w = WOKEN_LOST;
-		} else if (t->state == TARGET_IN_DOUBT && now >= ask) {
+		} else if (asks(t) && now >= ask) {
 			w = WOKEN_ASK;
 		} else {
 			sign_of_life(t, now);
-			wait_until(t, MIN(t->state == TARGET_IN_DOUBT ? ask : silence ? silence : INT64_MAX, now + NSEC_PER_SEC));
+			wait_until(t, MIN(asks(t) ? ask : silence ? silence : INT64_MAX, now + NSEC_PER_SEC));
 			continue;
 		}
 		break;

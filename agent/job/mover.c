@@ -219,7 +219,7 @@ static int settle(struct job *j, struct outcome *o, struct err *e)
 
 		if (record)
 			take_record(j, record, o);
-		if (done > 0)
+		if (done == RECOVER_SETTLED)
 			return 0;
 		if (done < 0 && inner.code == ERR_NOT_FOUND)
 			return settle_untouched(j, o, e);

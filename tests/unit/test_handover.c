@@ -42,14 +42,40 @@ static void settled_states_take_no_action(void **state)
 		}
 }
 
-static void committed_source_thaws_only_when_the_target_never_ran(void **state)
+static void committed_source_thaws_only_when_the_target_never_ran_or_by_force(void **state)
 {
+	static const enum handover_state committed[] = { SOURCE_COMMITTED, SOURCE_SERVING, SOURCE_GONE };
 	(void)state;
-	for (int ev = 0; ev < HANDOVER_EVENT_COUNT; ev++) {
-		const struct handover_rule *r = handover_next(SOURCE_COMMITTED, ev);
-		if (r && (r->action == ACTION_RESUME || r->next == SOURCE_ABORTING))
-			assert_int_equal(ev, EVENT_NEVER_RAN);
+	for (size_t i = 0; i < ARRAY_LEN(committed); i++)
+		for (int ev = 0; ev < HANDOVER_EVENT_COUNT; ev++) {
+			const struct handover_rule *r = handover_next(committed[i], ev);
+			if (r && (r->action == ACTION_RESUME || r->next == SOURCE_ABORTING))
+				assert_true(ev == EVENT_NEVER_RAN || ev == EVENT_FORCED_SOURCE);
+		}
+}
+
+static void source_lets_its_copy_go_only_when_the_target_lacks_nothing_or_by_force(void **state)
+{
+	size_t n;
+	const struct handover_rule *r = handover_rules(&n);
+	(void)state;
+	for (size_t i = 0; i < n; i++)
+		if (r[i].action == ACTION_DELETE)
+			assert_true(r[i].event == EVENT_RUNS || r[i].event == EVENT_FORCED_TARGET);
+}
+
+static void an_operator_can_end_whatever_waits_for_the_other_side(void **state)
+{
+	static const enum handover_state waiting[] = {
+		SOURCE_COMMITTED, SOURCE_SERVING, SOURCE_GONE, TARGET_IN_DOUBT, TARGET_FILLING, TARGET_STRANDED
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(waiting); i++) {
+		assert_non_null(handover_next(waiting[i], EVENT_FORCED_SOURCE));
+		assert_non_null(handover_next(waiting[i], EVENT_FORCED_TARGET));
 	}
+	for (int s = 0; s < HANDOVER_STATE_COUNT; s++)
+		assert_true(!handover_is_settled(s) || (!handover_next(s, EVENT_FORCED_SOURCE) && !handover_next(s, EVENT_FORCED_TARGET)));
 }
 
 static void target_thaws_only_by_the_commit_and_with_it_on_disk(void **state)
@@ -62,7 +88,7 @@ static void target_thaws_only_by_the_commit_and_with_it_on_disk(void **state)
 			continue;
 		assert_int_equal(r[i].next, TARGET_THAWING);
 		if (r[i].state != TARGET_THAWING) {
-			assert_int_equal(r[i].event, EVENT_COMMITTED);
+			assert_true(r[i].event == EVENT_COMMITTED || r[i].event == EVENT_FORCED_TARGET);
 			assert_int_equal(r[i].order, ORDER_SYNC);
 		}
 	}
@@ -124,7 +150,9 @@ static void a_source_that_has_not_committed_never_says_it_did(void **state)
 {
 	(void)state;
 	for (int s = 0; s < HANDOVER_STATE_COUNT; s++) {
-		assert_true((handover_verdict_in(s) == VERDICT_COMMITTED) == (s == SOURCE_COMMITTED || s == SOURCE_DONE));
+		assert_true((handover_verdict_in(s) == VERDICT_COMMITTED) == (s == SOURCE_COMMITTED || s == SOURCE_SERVING));
+		assert_true((handover_verdict_in(s) == VERDICT_DONE) == (s == SOURCE_DONE));
+		assert_true((handover_answer_in(s) == ANSWER_RUNNING) == (s == TARGET_RUNNING || s == TARGET_DONE));
 		assert_true((handover_answer_in(s) == ANSWER_NEVER_RAN) == (s == TARGET_DROPPING || s == TARGET_DROPPED));
 	}
 }
@@ -136,7 +164,9 @@ int main(void)
 		cmocka_unit_test(rules_stay_on_their_side),
 		cmocka_unit_test(every_unfinished_state_has_a_way_on_after_a_restart_and_a_reboot),
 		cmocka_unit_test(settled_states_take_no_action),
-		cmocka_unit_test(committed_source_thaws_only_when_the_target_never_ran),
+		cmocka_unit_test(committed_source_thaws_only_when_the_target_never_ran_or_by_force),
+		cmocka_unit_test(source_lets_its_copy_go_only_when_the_target_lacks_nothing_or_by_force),
+		cmocka_unit_test(an_operator_can_end_whatever_waits_for_the_other_side),
 		cmocka_unit_test(target_thaws_only_by_the_commit_and_with_it_on_disk),
 		cmocka_unit_test(commit_and_the_word_that_it_never_ran_are_on_disk_first),
 		cmocka_unit_test(nothing_leads_from_dropping_to_running),
