@@ -11,6 +11,7 @@ struct move {
 	struct target *target;
 	char peer[CALLER_NAME_MAX + 1];
 	bool open[2]; /* by enum move_stream */
+	bool used;    /* by a connection, or adopted after a restart */
 	int connections;
 };
 struct move_table {
@@ -101,6 +102,10 @@ static int claim(struct move *m, const char *peer, enum move_stream stream, stru
 		return err_set(e, ERR_DENIED, 0, "move %s is not of %s", m->id, peer);
 	if (m->open[stream])
 		return err_set(e, ERR_BUSY, 0, "the stream %s of move %s is open already", names[stream], m->id);
+	/* The first connection after both were lost: the source goes on where memory still follows. */
+	if (m->connections == 0 && m->used && target_reopen(m->target, e) < 0)
+		return -1;
+	m->used = true;
 	m->open[stream] = true;
 	m->connections++;
 	return 0;
@@ -164,10 +169,12 @@ int move_cancel(struct agent *a, const char *id, struct err *e)
 
 int move_adopt(struct agent *a, const char *id, const char *peer, struct target *target, struct err *e)
 {
-	const struct move *m;
+	struct move *m;
 
 	pthread_mutex_lock(&a->moves->lock);
 	m = add(a->moves, id, peer, target, e);
+	if (m)
+		m->used = true;
 	pthread_mutex_unlock(&a->moves->lock);
 	return m ? 0 : -1;
 }

@@ -50,8 +50,8 @@ static bool has(char *const *list, size_t n, const char *item)
 
 static void check_version(struct compat *c)
 {
-	if (c->offer->version != 1)
-		refuse(c, ERR_UNSUPPORTED, "version", "upgrade davit on the older host", "the migration protocol is version %u there and 1 here",
+	if (c->offer->version != 2)
+		refuse(c, ERR_UNSUPPORTED, "version", "upgrade davit on the older host", "the migration protocol is version %u there and 2 here",
 		       c->offer->version);
 	const char *there = c->there->davit_version, *here = c->here->davit_version;
 	/* Equal up to the second dot: minor versions keep the formats that travel. */

@@ -12,7 +12,7 @@
 #include "proto/pb.h"
 
 #define CORE_TIMEOUT_MS 30000
-#define CORE_FDS_MAX 4
+#define CORE_FDS_MAX 5
 
 struct core {
 	int fd; /* owned */
@@ -28,7 +28,7 @@ struct core_fds {
 };
 #define CORE_FDS_INIT                                                                                                                                \
 	{                                                                                                                                            \
-		.fd = { -1, -1, -1, -1 }                                                                                                             \
+		.fd = { -1, -1, -1, -1, -1 }                                                                                                         \
 	}
 void core_fds_close(struct core_fds *f);
 #define auto_core_fds auto_cleanup(core_fds_close)
@@ -61,6 +61,8 @@ int core_announce(struct core *c, const char *name, struct err *e);
 int core_delete(struct core *c, const char *name, bool force, struct err *e);
 int core_restore_drop(struct core *c, const char *name, struct err *e);
 Davit__ContainerStatus *core_get(struct core *c, const char *name, struct err *e);
+/* How far its page store is, once. The core goes on telling on this socket until it is closed. ERR_CORRUPT: its memory is lost. */
+Davit__MemoryStatus *core_memory_status(struct core *c, const char *name, struct err *e);
 Davit__ContainerStats *core_stats(struct core *c, const char *name, struct err *e);
 Davit__ClockSample *core_clock(struct core *c, const char *name, struct err *e);
 Davit__ObstacleList *core_check(struct core *c, const char *name, struct err *e);

@@ -113,6 +113,11 @@ Davit__ContainerStats *core_stats(struct core *c, const char *name, struct err *
 	return take(call_name(c, DAVIT__CORE_REQUEST__OP_STATS, name, e), DAVIT__CORE_REPLY__RESULT_STATS, e);
 }
 
+Davit__MemoryStatus *core_memory_status(struct core *c, const char *name, struct err *e)
+{
+	return take(call_name(c, DAVIT__CORE_REQUEST__OP_MEMORY_WAIT, name, e), DAVIT__CORE_REPLY__RESULT_MEMORY, e);
+}
+
 Davit__ClockSample *core_clock(struct core *c, const char *name, struct err *e)
 {
 	return take(call_name(c, DAVIT__CORE_REQUEST__OP_CLOCK, name, e), DAVIT__CORE_REPLY__RESULT_CLOCK, e);

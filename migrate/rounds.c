@@ -46,7 +46,7 @@ static enum rounds_next otherwise(struct rounds *r, bool used_up, const char **w
 	}
 	if (r->otherwise == ROUNDS_THROTTLE && !used_up)
 		*why = "it writes faster than the network takes, even with its CPU taken away";
-	return ROUNDS_STOP;
+	return r->may_follow ? ROUNDS_FREEZE_FOLLOW : ROUNDS_STOP;
 }
 
 enum rounds_next rounds_after(struct rounds *r, const struct rounds_result *result, const char **why)

@@ -6,8 +6,8 @@
  * tenth), or the rounds or the time are used up, `otherwise` says what becomes of it:
  *
  *   ROUNDS_FOLLOW    freeze now, the rest follows after the thaw (post-copy)
- *   ROUNDS_THROTTLE  take CPU from the container in steps until it converges; when the last step is not enough, give up
- *   ROUNDS_GIVE_UP   leave it running here
+ *   ROUNDS_THROTTLE  take CPU from the container in steps until it converges; when the last step is not enough, let the rest follow if it
+ * `may_follow`, or give up ROUNDS_GIVE_UP   leave it running here
  *
  * Where the rest may follow, it is still sent while frozen if that takes no more than a quarter of the wanted downtime: pages that are there need no
  * fault. */
@@ -28,6 +28,7 @@ enum rounds_otherwise { ROUNDS_FOLLOW, ROUNDS_THROTTLE, ROUNDS_GIVE_UP };
 struct rounds {
 	/* wanted */
 	enum rounds_otherwise otherwise;
+	bool may_follow;
 	int64_t downtime_ns;
 	int64_t overhead_ns; /* of a freeze without memory */
 	int64_t timeout_ns;  /* of all rounds; 0: none */

@@ -49,7 +49,7 @@ static int send_offer(struct source *s, const Davit__ContainerStatus *status, st
 	auto_pb(Davit__ContainerStats) *stats = core_stats(&s->core, s->job->container, e);
 	if (!stats)
 		return -1;
-	offer.version = 1;
+	offer.version = 2;
 	offer.move_id = s->job->move_id;
 	offer.spec = status->spec;
 	offer.ids = status->ids;
@@ -58,6 +58,7 @@ static int send_offer(struct source *s, const Davit__ContainerStatus *status, st
 	offer.source_url = s->job->source_url;
 	offer.clock_policy = s->job->clock_policy;
 	offer.container_id = s->job->container_id;
+	offer.mode = s->job->mode;
 	offer.has_memory_bytes = 1;
 	offer.memory_bytes = s->bytes_total = stats->memory_bytes;
 	offer.has_layer_bytes = 1;
@@ -84,8 +85,9 @@ static int begin(struct source *s, const Davit__MoverJob *job, struct err *e)
 		return err_field(e, "job", "a move needs a container and a folder for its journal");
 	if (!s->job->clock_policy && pb_set_str(&s->job->clock_policy, "continue", e) < 0)
 		return -1;
-	if (clock_policy_of(s->job->clock_policy, &policy, e) < 0)
+	if (clock_policy_of(s->job->clock_policy, &policy, e) < 0 || (s->job->mode && mode_of(s->job->mode, &s->mode, e) < 0))
 		return -1;
+	s->mode = MODE_STOP_AND_COPY; /* until the target has answered */
 	if (!s->job->timeout_ms)
 		s->job->timeout_ms = TIMEOUT_DEFAULT_MS;
 	if (record_init(&s->record, job->move_id, job->container, "source", job->peer, e) < 0 || record_state(&s->record, "offered", e) < 0 ||
@@ -101,10 +103,39 @@ static int begin(struct source *s, const Davit__MoverJob *job, struct err *e)
 	return 0;
 }
 
-struct source *source_new(const Davit__MoverJob *job, int core_fd, source_report *report, void *arg, Davit__Error **detail, struct err *e)
+static int begin_again(struct source *s, const Davit__MoverJob *job, struct err *e)
+{
+	auto_journal_view struct journal_view v = { 0 };
+	Davit__StreamResume resume = DAVIT__STREAM_RESUME__INIT;
+	Davit__StreamFrame f = DAVIT__STREAM_FRAME__INIT;
+	if (!(s->job = pb_dup(&job->base, e)))
+		return -1;
+	if (!s->job->container || !s->job->moves_folder)
+		return err_field(e, "job", "a move needs a container and a folder for its journal");
+	if (!s->job->timeout_ms)
+		s->job->timeout_ms = TIMEOUT_DEFAULT_MS;
+	if (journal_open(s->job->moves_folder, s->job->move_id, &s->journal, &v, e) < 0)
+		return -1;
+	if (v.state != SOURCE_SERVING && v.state != SOURCE_COMMITTED)
+		return err_set(e, ERR_STATE, 0, "move %s is %s: no memory follows", s->job->move_id, handover_state_name(v.state));
+	s->record.started = clock_now_ns(CLOCK_BOOTTIME);
+	s->record.m = steal_ptr(&v.record);
+	if (mode_of(s->record.m->mode, &s->mode, e) < 0)
+		return -1;
+	s->state = SOURCE_SERVING;
+	s->live.resuming = true;
+	s->phase = "resume";
+	resume.move_id = s->job->move_id;
+	f.body_case = DAVIT__STREAM_FRAME__BODY_RESUME;
+	f.resume = &resume;
+	source_touch(s);
+	s->spoke = clock_now_ns(CLOCK_MONOTONIC);
+	return stream_put(&s->out, &f, e);
+}
+
+static struct source *make(int core_fd, source_report *report, void *arg, struct err *e)
 {
 	struct source *s = mem_new(1, sizeof(*s), e);
-	*detail = NULL;
 	if (!s) {
 		fd_closep(&core_fd);
 		return NULL;
@@ -116,9 +147,26 @@ struct source *source_new(const Davit__MoverJob *job, int core_fd, source_report
 	s->report_arg = arg;
 	for (size_t i = 0; i < SOURCE_CHANNELS; i++)
 		s->channel[i].fd = -1;
-	if (begin(s, job, e) == 0)
+	s->live.go = s->live.throttle = -1;
+	return s;
+}
+
+struct source *source_new(const Davit__MoverJob *job, int core_fd, source_report *report, void *arg, Davit__Error **detail, struct err *e)
+{
+	struct source *s = make(core_fd, report, arg, e);
+	*detail = NULL;
+	if (!s || begin(s, job, e) == 0)
 		return s;
 	*detail = s->detail ? steal_ptr(&s->detail) : steal_ptr(&s->core.error);
+	source_free(s);
+	return NULL;
+}
+
+struct source *source_resume(const Davit__MoverJob *job, int core_fd, source_report *report, void *arg, struct err *e)
+{
+	struct source *s = make(core_fd, report, arg, e);
+	if (!s || begin_again(s, job, e) == 0)
+		return s;
 	source_free(s);
 	return NULL;
 }
@@ -127,8 +175,10 @@ void source_free(struct source *s)
 {
 	if (!s)
 		return;
+	source_live_end(s);
 	for (size_t i = 0; i < SOURCE_CHANNELS; i++)
 		fd_closep(&s->channel[i].fd);
+	buf_free(&s->memory.out);
 	journal_close(&s->journal);
 	core_close(&s->core);
 	record_free(&s->record);
@@ -148,13 +198,17 @@ size_t source_poll(struct source *s, struct pollfd fds[SOURCE_POLL_MAX], int *ti
 	int64_t throttled = source_data_wait(s);
 	size_t n = 0;
 	left = MIN(left, s->spoke + SIGN_OF_LIFE_NS - now);
-	if (s->dumping)
+	if (source_data_flows(s))
 		left = MIN(left, s->reported + REPORT_EVERY_NS - now);
 	if (throttled > 0)
 		left = MIN(left, throttled);
-	for (size_t i = 0; s->dumping && throttled == 0 && i < SOURCE_CHANNELS; i++)
+	for (size_t i = 0; throttled == 0 && i < SOURCE_CHANNELS; i++)
 		if (!s->channel[i].ended && s->channel[i].fd >= 0)
 			fds[n++] = (struct pollfd){ .fd = s->channel[i].fd, .events = POLLIN };
+	if (s->live.passing)
+		fds[n++] = (struct pollfd){ .fd = s->live.go, .events = POLLIN };
+	if (s->memory.out.len > 0)
+		fds[n++] = (struct pollfd){ .fd = s->channel[SOURCE_MEMORY].fd, .events = POLLOUT };
 	if (s->dump_id)
 		fds[n++] = (struct pollfd){ .fd = s->core.fd, .events = POLLIN };
 	*timeout_ms = (int)MIN(INT32_MAX, MAX(0, (left + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC));
@@ -172,21 +226,30 @@ static void sign_of_life(struct source *s, int64_t now)
 	stream_put(&s->out, &f, NULL);
 }
 
+/* What the core and its processes have to say. */
+static void listen_to_core(struct source *s)
+{
+	struct err e = { 0 };
+	int ready = s->dump_id ? fd_wait(s->core.fd, POLLIN, 0, &e) : 0;
+	if (ready < 0 || (ready > 0 && source_dump_reply(s, &e) < 0))
+		source_fail(s, EVENT_FAILED, &e, s->core.error);
+	if (!s->finished && ((s->live.passing && source_layer_answer(s, &e) < 0) || source_memory_flush(s, &e) < 0))
+		source_fail(s, EVENT_FAILED, &e, NULL);
+}
+
 void source_step(struct source *s)
 {
 	struct err e = { 0 };
 	if (s->finished)
 		return;
-	int ready = s->dump_id ? fd_wait(s->core.fd, POLLIN, 0, &e) : 0;
-	if (ready < 0 || (ready > 0 && source_dump_reply(s, &e) < 0))
-		source_fail(s, EVENT_FAILED, &e, s->core.error);
+	listen_to_core(s);
 	source_advance(s);
 	int64_t now = clock_now_ns(CLOCK_MONOTONIC);
 	if (!s->finished && now >= s->deadline) {
 		err_set(&e, ERR_TIMEOUT, 0, "nothing moved for %u ms in phase %s", s->job->timeout_ms, s->phase);
 		source_fail(s, EVENT_FAILED, &e, NULL);
 	}
-	if (!s->finished && s->dumping && now - s->reported >= REPORT_EVERY_NS)
+	if (!s->finished && source_data_flows(s) && now - s->reported >= REPORT_EVERY_NS)
 		source_tell(s);
 	if (!s->finished)
 		sign_of_life(s, now);
@@ -200,7 +263,7 @@ bool source_wants_to_send(const struct source *s)
 size_t source_pull(struct source *s, void *buf, size_t cap)
 {
 	struct err e = { 0 };
-	if (s->out.len == 0 && s->dumping && !s->finished) {
+	if (s->out.len == 0 && source_data_flows(s) && !s->finished) {
 		size_t n = source_data_pull(s, buf, cap, &e);
 		if (e.code)
 			source_fail(s, EVENT_FAILED, &e, NULL);
@@ -228,7 +291,7 @@ void source_feed(struct source *s, const void *p, size_t n)
 	if (s->finished)
 		return;
 	/* While data flows only its flow counts: a target whose disk hangs still talks. */
-	if (!s->dumping || s->frozen_sent)
+	if (!source_data_flows(s) || s->frozen_sent)
 		source_touch(s);
 	if (frame_feed(&s->in, &sink, p, n, &e) < 0) {
 		err_prefix(&e, "the target");

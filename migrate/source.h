@@ -2,10 +2,11 @@
  *
  * One thread owns it. It gives the bytes for the upload (source_pull) and takes those of the download (source_feed); between these it says
  * which descriptors to wait for and for how long (source_poll), and source_step() does what time or a descriptor made due. What happens in
- * which state is the handover's table (migrate/handover.h); the stages of a move in stop-and-copy:
+ * which state is the handover's table (migrate/handover.h); the stages of a move (in stop-and-copy without those in brackets):
  *
- *   offer → accept → some clock exchanges → pause (network held) → dump, its four streams forwarded as they come → clock exchanges again →
- *   frozen → ready → COMMIT on disk → commit → running → the frozen copy is deleted → done.
+ *   offer → accept → some clock exchanges → [rounds over memory and layer while the container runs (migrate/rounds.h)] → pause (network held) →
+ *   [last round, last pass over the layer] → dump, its streams forwarded as they come → clock exchanges again → frozen → ready → COMMIT on disk →
+ * commit → running → [the rest of the memory → filled] → the frozen copy is deleted → done.
  *
  * Any failure before COMMIT lets the container go on here; one after it leaves the question to migrate/recover.h (ERR_IN_DOUBT). */
 #pragma once
@@ -19,7 +20,7 @@ struct source;
 
 /* Least room for source_pull. */
 #define SOURCE_PULL_MIN 4096
-#define SOURCE_POLL_MAX 5
+#define SOURCE_POLL_MAX 7
 
 /* Called when the record changed. phase: what is under way; total: bytes expected in all, 0 unknown. */
 typedef void source_report(void *arg, const Davit__MoveRecord *r, const char *phase, uint64_t total);
@@ -27,6 +28,8 @@ typedef void source_report(void *arg, const Davit__MoveRecord *r, const char *ph
 /* job is copied; core_fd is taken over (also on failure): a channel of the runtime core. The offer is queued on success; on failure the container
  * was not touched (obstacles: source_detail needs the object, so they are in *detail, owned, may be NULL). */
 struct source *source_new(const Davit__MoverJob *job, int core_fd, source_report *report, void *arg, Davit__Error **detail, struct err *e);
+/* The same for one whose target runs and lacks memory: takes its journal up, offers to go on. ERR_STATE: it is not so. */
+struct source *source_resume(const Davit__MoverJob *job, int core_fd, source_report *report, void *arg, struct err *e);
 void source_free(struct source *s);
 
 /* Fills fds with what to wait for and returns their number; *timeout_ms: until source_step() is due, at most. */

@@ -7,10 +7,8 @@
 #include "migrate/source_private.h"
 
 static const Davit__StreamChannel channel_of[SOURCE_CHANNELS] = {
-	DAVIT__STREAM_CHANNEL__CHANNEL_IMAGES,
-	DAVIT__STREAM_CHANNEL__CHANNEL_LAYER,
-	DAVIT__STREAM_CHANNEL__CHANNEL_PAGES,
-	DAVIT__STREAM_CHANNEL__CHANNEL_LOG,
+	DAVIT__STREAM_CHANNEL__CHANNEL_IMAGES, DAVIT__STREAM_CHANNEL__CHANNEL_LAYER,  DAVIT__STREAM_CHANNEL__CHANNEL_PAGES,
+	DAVIT__STREAM_CHANNEL__CHANNEL_LOG,    DAVIT__STREAM_CHANNEL__CHANNEL_MEMORY,
 };
 
 int source_dump_start(struct source *s, struct err *e)
@@ -19,6 +17,8 @@ int source_dump_start(struct source *s, struct err *e)
 	Davit__CoreRequest r = DAVIT__CORE_REQUEST__INIT;
 
 	dump.name = s->job->container;
+	dump.has_lazy_pages = dump.has_without_layer = 1;
+	dump.lazy_pages = dump.without_layer = mode_is_live(s->mode);
 	r.op_case = DAVIT__CORE_REQUEST__OP_DUMP;
 	r.dump = &dump;
 	if (core_send(&s->core, &r, e) < 0)
@@ -29,15 +29,18 @@ int source_dump_start(struct source *s, struct err *e)
 
 static int take_streams(struct source *s, struct core_fds *fds, struct err *e)
 {
-	if (s->dumping || fds->n != SOURCE_CHANNELS)
+	if (s->dumping || fds->n != SOURCE_DUMP_CHANNELS)
 		return err_set(e, ERR_PROTOCOL, 0, "the runtime core answered a dump with %zu descriptors", fds->n);
-	for (size_t i = 0; i < SOURCE_CHANNELS; i++) {
+	for (size_t i = 0; i < SOURCE_DUMP_CHANNELS; i++) {
+		if (i == SOURCE_LAYER && mode_is_live(s->mode))
+			continue; /* on its way since long */
 		s->channel[i].fd = steal_fd(&fds->fd[i]);
 		if (fd_set_nonblock(s->channel[i].fd, true, e) < 0)
 			return -1;
 	}
 	s->dumping = true;
-	s->rate_start = clock_now_ns(CLOCK_MONOTONIC);
+	if (!s->rate_start)
+		s->rate_start = clock_now_ns(CLOCK_MONOTONIC);
 	record_phase(&s->record, "transfer");
 	return 0;
 }
@@ -65,7 +68,7 @@ int source_dump_reply(struct source *s, struct err *e)
 /* Closing the streams ends a dump that is still under way; its error reply is left on the socket. */
 void source_dump_close(struct source *s)
 {
-	for (size_t i = 0; i < SOURCE_CHANNELS; i++)
+	for (size_t i = 0; i < SOURCE_DUMP_CHANNELS; i++)
 		fd_closep(&s->channel[i].fd);
 	s->dump_id = 0;
 	s->dumping = false;
@@ -73,10 +76,18 @@ void source_dump_close(struct source *s)
 
 bool source_data_done(const struct source *s)
 {
-	for (size_t i = 0; i < SOURCE_CHANNELS; i++)
+	for (size_t i = 0; i < SOURCE_DUMP_CHANNELS; i++)
 		if (!s->channel[i].ended)
 			return false;
-	return s->dump;
+	return s->dump && (!mode_is_live(s->mode) || s->live.final_done);
+}
+
+bool source_data_flows(const struct source *s)
+{
+	for (size_t i = 0; i < SOURCE_CHANNELS; i++)
+		if (s->channel[i].fd >= 0 && !s->channel[i].ended)
+			return true;
+	return false;
 }
 
 /* The least that is worth a frame under a bandwidth: what it allows in 20 ms. */
@@ -103,7 +114,7 @@ static uint64_t allowance(struct source *s)
 
 int64_t source_data_wait(const struct source *s)
 {
-	if (!s->dumping || !s->job->bandwidth)
+	if (!s->job->bandwidth || !source_data_flows(s))
 		return 0;
 	double due = (double)s->rate_start + (double)(s->rate_sent + quantum(s)) / (double)s->job->bandwidth * 1e9;
 	return MAX(0, (int64_t)due - clock_now_ns(CLOCK_MONOTONIC));
@@ -112,11 +123,24 @@ int64_t source_data_wait(const struct source *s)
 static int end_channel(struct source *s, size_t i, struct err *e)
 {
 	struct source_channel *c = &s->channel[i];
+	if (i == SOURCE_LAYER && mode_is_live(s->mode) && !s->live.last_pass)
+		return source_layer_broke(s, e);
 	/* The pages' socket is kept for CRIU's last answers until the dump is done. */
 	if (i != SOURCE_PAGES)
 		fd_closep(&c->fd);
 	c->ended = true;
 	return stream_put_end(&s->out, channel_of[i], &c->sum, e);
+}
+
+ssize_t source_data_frame(struct source *s, size_t i, uint8_t *buf, size_t n)
+{
+	struct source_channel *c = &s->channel[i];
+	uint64_t digest = stream_data_head(buf, channel_of[i], c->sum.bytes, buf + STREAM_DATA_HEAD, (uint32_t)n);
+	stream_sum_add(&c->sum, n, digest);
+	s->rate_sent += n;
+	s->record.m->has_bytes = 1;
+	s->record.m->bytes += n;
+	return STREAM_DATA_HEAD + (ssize_t)n;
 }
 
 /* One frame of channel i into buf. Returns its length, 0: nothing there now (or its end was queued). */
@@ -125,6 +149,8 @@ static ssize_t pull_channel(struct source *s, size_t i, uint8_t *buf, size_t roo
 	struct source_channel *c = &s->channel[i];
 	if (c->ended || c->fd < 0)
 		return 0;
+	if (i == SOURCE_MEMORY)
+		return source_memory_pull(s, buf, room, e);
 	ssize_t n = read(c->fd, buf + STREAM_DATA_HEAD, room);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
@@ -133,17 +159,12 @@ static ssize_t pull_channel(struct source *s, size_t i, uint8_t *buf, size_t roo
 		return err_sys(e, errno, "read the %s of the dump", stream_channel_name(channel_of[i]));
 	if (n == 0)
 		return end_channel(s, i, e);
-	uint64_t digest = stream_data_head(buf, channel_of[i], c->sum.bytes, buf + STREAM_DATA_HEAD, (uint32_t)n);
-	stream_sum_add(&c->sum, (size_t)n, digest);
-	s->rate_sent += (uint64_t)n;
-	s->record.m->has_bytes = 1;
-	s->record.m->bytes += (uint64_t)n;
-	return STREAM_DATA_HEAD + n;
+	return source_data_frame(s, i, buf, (size_t)n);
 }
 
 size_t source_data_pull(struct source *s, uint8_t *buf, size_t cap, struct err *e)
 {
-	uint64_t allowed = s->dumping ? allowance(s) : 0;
+	uint64_t allowed = allowance(s);
 	size_t room = MIN(MIN(cap - STREAM_DATA_HEAD, FRAME_PAYLOAD_MAX), allowed);
 	for (size_t tried = 0; room > 0 && tried < SOURCE_CHANNELS; tried++) {
 		size_t i = s->next_channel;

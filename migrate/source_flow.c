@@ -34,6 +34,7 @@ static void finish(struct source *s, bool moved)
 	s->moved = moved;
 	s->finished = true;
 	source_dump_close(s);
+	source_live_end(s);
 	record_finish(&s->record, moved ? NULL : &s->error, s->detail);
 }
 
@@ -46,7 +47,8 @@ static void act_pause(struct source *s)
 {
 	struct err e = { 0 };
 	record_phase_end(&s->record, "offer", 0);
-	source_phase(s, "freeze");
+	s->phase = "freeze";
+	record_phase(&s->record, s->phase);
 	if (core_pause(&s->core, s->job->container, true, &e) < 0) {
 		fail_here(s, &e);
 		return;
@@ -59,8 +61,9 @@ static void act_dump(struct source *s)
 {
 	struct err e = { 0 };
 	record_phase_end(&s->record, "freeze", 0);
-	source_phase(s, "dump");
-	if (source_dump_start(s, &e) < 0)
+	s->phase = "dump";
+	record_phase(&s->record, s->phase);
+	if ((mode_is_live(s->mode) ? source_live_freeze(s, &e) : source_dump_start(s, &e)) < 0)
 		fail_here(s, &e);
 }
 
@@ -93,6 +96,9 @@ static void act_delete(struct source *s)
 	record_phase_end(&s->record, "thaw", 0);
 	source_phase(s, "cleanup");
 	source_dump_close(s);
+	if (mode_is_live(s->mode))
+		source_live_filled(s);
+	source_live_end(s);
 	if (core_delete(&s->core, s->job->container, true, &e) < 0 && e.code != ERR_NOT_FOUND) {
 		err_prefix(&e, "container %s runs on the target, but its frozen copy here could not be deleted", s->job->container);
 		s->error = e;
@@ -118,6 +124,7 @@ static void act_resume(struct source *s, bool paused)
 {
 	struct err e = { 0 };
 	source_dump_close(s);
+	source_live_end(s);
 	if (paused && core_let_run(&s->core, s->job->container, &e) < 0) {
 		log_err(LOG_LEVEL_ERROR, "container stays frozen for now", &e);
 		finish(s, false);
@@ -126,9 +133,22 @@ static void act_resume(struct source *s, bool paused)
 	source_event(s, EVENT_RESUMED);
 }
 
+static void act_serve(struct source *s)
+{
+	struct err e = { 0 };
+	if (source_live_serve(s, &e) < 0)
+		fail_here(s, &e);
+}
+
 static void act_ask_state(struct source *s)
 {
 	struct err why = s->error;
+	if (s->state == SOURCE_SERVING) {
+		err_prefix(&s->error, "container %s runs on the target, but memory still follows", s->job->container);
+		err_remedy(&s->error, "the frozen copy here keeps it: davit migrate resume %s", s->job->move_id);
+		finish(s, false);
+		return;
+	}
 	err_set(&s->error, ERR_IN_DOUBT, 0, "move %s was committed, but the target has not said that the container runs: %s", s->job->move_id,
 		why.msg);
 	err_remedy(&s->error, "the agent goes on asking the target; the frozen copy stays here until it answers");
@@ -162,6 +182,9 @@ static void act(struct source *s, enum handover_action a, enum handover_state be
 		break;
 	case ACTION_ASK_STATE:
 		act_ask_state(s);
+		break;
+	case ACTION_SERVE:
+		act_serve(s);
 		break;
 	default:
 		break;
@@ -218,28 +241,50 @@ void source_fail(struct source *s, enum handover_event ev, const struct err *why
 		source_event(s, ev);
 }
 
+/* The mode that the target chose must be one that we can, and the one asked for. */
+static int take_mode(struct source *s, const Davit__StreamAccept *a, struct err *e)
+{
+	const char *name = a->mode ? a->mode : mode_name(MODE_STOP_AND_COPY);
+	if (mode_of(name, &s->mode, e) < 0)
+		return -1;
+	if (s->job->mode && !str_eq(s->job->mode, name))
+		return err_set(e, ERR_PROTOCOL, 0, "the target took mode %s where %s was asked", name, s->job->mode);
+	return pb_set_str(&s->record.m->mode, name, e) < 0 || pb_set_str(&s->record.m->mode_why, a->mode_why ? a->mode_why : "", e) < 0 ? -1 : 0;
+}
+
 static int on_accept(struct source *s, const Davit__StreamAccept *a, struct err *e)
 {
-	if (s->state != SOURCE_OFFERED || s->pinging || s->map.exchanges)
+	bool resumes = s->state == SOURCE_SERVING && s->live.resuming;
+	if (!resumes && (s->state != SOURCE_OFFERED || s->pinging || s->map.exchanges))
 		return err_set(e, ERR_PROTOCOL, 0, "a second answer to the offer");
 	if (a->refusal) {
 		pb_error_get(a->refusal, &s->error);
 		s->detail = pb_dup(&a->refusal->base, NULL);
 		struct err why = s->error;
 		source_fail(s, EVENT_ABORTED, &why, NULL);
-	} else if (s->job->check_only) {
-		finish(s, true);
-	} else {
-		source_ping_start(s, PINGS_BEFORE);
+		return 0;
 	}
+	if (resumes)
+		return source_live_resume(s, e);
+	if (take_mode(s, a, e) < 0)
+		return -1;
+	if (s->job->check_only)
+		finish(s, true);
+	else
+		source_ping_start(s, PINGS_BEFORE);
 	return 0;
 }
 
 /* The exchanges are over: those before the freeze lead to it, those after the dump to `frozen`. */
 static void pings_done(struct source *s)
 {
-	if (s->state == SOURCE_OFFERED)
+	struct err e = { 0 };
+	if (s->state != SOURCE_OFFERED)
+		return;
+	if (!mode_is_live(s->mode))
 		source_event(s, EVENT_ACCEPTED);
+	else if (source_live_start(s, &e) < 0)
+		fail_here(s, &e);
 }
 
 static int send_frozen(struct source *s, struct err *e)
@@ -254,8 +299,11 @@ static int send_frozen(struct source *s, struct err *e)
 	f.body_case = DAVIT__STREAM_FRAME__BODY_FROZEN;
 	f.frozen = &frozen;
 	s->frozen_sent = true;
-	source_phase(s, "restore");
-	return stream_put(&s->out, &f, e);
+	s->phase = "restore";
+	record_phase(&s->record, s->phase);
+	if (stream_put(&s->out, &f, e) < 0)
+		return -1;
+	return mode_is_live(s->mode) ? source_live_restoring(s, e) : 0;
 }
 
 void source_advance(struct source *s)
@@ -294,18 +342,48 @@ static int on_running(struct source *s, const Davit__StreamRunning *r, struct er
 		s->record.m->has_downtime_us = r->clock->has_downtime;
 		s->record.m->downtime_us = r->clock->downtime / NSEC_PER_USEC;
 	}
+	record_phase_end(&s->record, "thaw", 0);
+	source_event(s, r->memory_follows ? EVENT_FILLS : EVENT_RUNS);
+	return 0;
+}
+
+static int on_filled(struct source *s, struct err *e)
+{
+	if (s->state != SOURCE_SERVING || !s->channel[SOURCE_MEMORY].ended)
+		return err_set(e, ERR_PROTOCOL, 0, "all memory is there before it was sent");
 	source_event(s, EVENT_RUNS);
 	return 0;
 }
 
-/* The start of a payload: only CRIU's answers come this way. */
+/* The account of a channel that the target may send. */
+static struct stream_sum *sum_of(struct source *s, Davit__StreamChannel channel)
+{
+	if (channel == DAVIT__STREAM_CHANNEL__CHANNEL_PAGES_REPLY)
+		return &s->reply;
+	return channel == DAVIT__STREAM_CHANNEL__CHANNEL_MEMORY_REPLY && mode_is_live(s->mode) ? &s->memory_reply : NULL;
+}
+
+/* The start of a payload: only CRIU's answers and what the page store wants come this way. */
 static int on_data(struct source *s, Davit__StreamFrame *f, struct err *e)
 {
-	if (f->data->channel != DAVIT__STREAM_CHANNEL__CHANNEL_PAGES_REPLY || f->data->offset != s->reply.bytes)
+	const struct stream_sum *sum = sum_of(s, f->data->channel);
+	if (!sum || f->data->offset != sum->bytes)
 		return err_set(e, ERR_PROTOCOL, 0, "unexpected data of channel %s at %llu", stream_channel_name(f->data->channel),
 			       (unsigned long long)f->data->offset);
 	pb_freep(&s->data);
 	s->data = f;
+	return 0;
+}
+
+static int take_reply(struct source *s, struct err *e)
+{
+	const uint8_t *p = (const uint8_t *)s->reply_payload.data;
+	if (s->data->data->channel == DAVIT__STREAM_CHANNEL__CHANNEL_MEMORY_REPLY)
+		return source_memory_wanted(s, p, s->reply_payload.len, e);
+	int fd = s->channel[SOURCE_PAGES].fd;
+	/* CRIU may have closed before it read the last of them. */
+	if (fd >= 0 && fd_write_all(fd, p, s->reply_payload.len, e) < 0 && !s->channel[SOURCE_PAGES].ended)
+		return -1;
 	return 0;
 }
 
@@ -320,22 +398,20 @@ int source_payload(void *arg, const uint8_t *p, size_t n, size_t left, struct er
 		return 0;
 	uint64_t digest = XXH3_64bits(s->reply_payload.data, s->reply_payload.len);
 	if (digest != s->data->data->xxh3)
-		return err_set(e, ERR_CORRUPT, 0, "the checksum of a page server's answer is wrong");
-	stream_sum_add(&s->reply, s->reply_payload.len, digest);
-	int fd = s->channel[SOURCE_PAGES].fd;
-	/* CRIU may have closed before it read the last of them. */
-	if (fd >= 0 && fd_write_all(fd, s->reply_payload.data, s->reply_payload.len, e) < 0 && !s->channel[SOURCE_PAGES].ended)
-		return -1;
+		return err_set(e, ERR_CORRUPT, 0, "the checksum of the target's answer is wrong");
+	stream_sum_add(sum_of(s, s->data->data->channel), s->reply_payload.len, digest);
+	int rc = take_reply(s, e);
 	buf_consume(&s->reply_payload, s->reply_payload.len);
 	pb_freep(&s->data);
-	return 0;
+	return rc;
 }
 
 static int on_end(struct source *s, const Davit__StreamEnd *end, struct err *e)
 {
-	if (end->channel != DAVIT__STREAM_CHANNEL__CHANNEL_PAGES_REPLY)
+	const struct stream_sum *sum = sum_of(s, end->channel);
+	if (!sum)
 		return err_set(e, ERR_PROTOCOL, 0, "unexpected end of channel %s", stream_channel_name(end->channel));
-	return stream_check_end(end, &s->reply, e);
+	return stream_check_end(end, sum, e);
 }
 
 static void on_abort(struct source *s, const Davit__StreamAbort *a)
@@ -375,6 +451,8 @@ int source_frame(void *arg, Davit__StreamFrame *frame, struct err *e)
 		return on_ready(s, e);
 	case DAVIT__STREAM_FRAME__BODY_RUNNING:
 		return on_running(s, f->running, e);
+	case DAVIT__STREAM_FRAME__BODY_FILLED:
+		return on_filled(s, e);
 	case DAVIT__STREAM_FRAME__BODY_ABORT:
 		on_abort(s, f->abort);
 		return 0;

@@ -74,9 +74,13 @@ int stream_check_end(const Davit__StreamEnd *end, const struct stream_sum *s, st
 const char *stream_channel_name(Davit__StreamChannel channel)
 {
 	static const char *const names[] = {
-		[DAVIT__STREAM_CHANNEL__CHANNEL_IMAGES] = "images", [DAVIT__STREAM_CHANNEL__CHANNEL_LAYER] = "layer",
-		[DAVIT__STREAM_CHANNEL__CHANNEL_PAGES] = "pages",   [DAVIT__STREAM_CHANNEL__CHANNEL_PAGES_REPLY] = "pages_reply",
+		[DAVIT__STREAM_CHANNEL__CHANNEL_IMAGES] = "images",
+		[DAVIT__STREAM_CHANNEL__CHANNEL_LAYER] = "layer",
+		[DAVIT__STREAM_CHANNEL__CHANNEL_PAGES] = "pages",
+		[DAVIT__STREAM_CHANNEL__CHANNEL_PAGES_REPLY] = "pages_reply",
 		[DAVIT__STREAM_CHANNEL__CHANNEL_LOG] = "log",
+		[DAVIT__STREAM_CHANNEL__CHANNEL_MEMORY] = "memory",
+		[DAVIT__STREAM_CHANNEL__CHANNEL_MEMORY_REPLY] = "memory_reply",
 	};
 	return channel < ARRAY_LEN(names) && names[channel] ? names[channel] : "(unknown)";
 }

@@ -172,6 +172,40 @@ ssize_t target_pull(struct target *t, void *buf, size_t cap, int timeout_ms, str
 	return n;
 }
 
+/* The feeding thread's parts are ours meanwhile: its connection has ended. */
+static void forget_connection(struct target *t)
+{
+	frame_reader_free(&t->in);
+	memset(&t->in, 0, sizeof(t->in));
+	memset(t->sum, 0, sizeof(t->sum));
+	pb_freep(&t->data);
+	buf_consume(&t->out, t->out.len);
+	t->lost = t->lost_told = t->broken = t->ends = t->out_ended = t->memory_whole = false;
+	t->heard = t->spoke = clock_now_ns(CLOCK_MONOTONIC);
+}
+
+int target_reopen(struct target *t, struct err *e)
+{
+	int r = 0;
+	pthread_mutex_lock(&t->lock);
+	bool fills = t->state == TARGET_FILLING || t->state == TARGET_STRANDED;
+	if (!fills)
+		r = err_set(e, ERR_STATE, 0, "move %s lacks no memory here", t->id);
+	else if (!t->lost || !t->lost_told || t->users > 0)
+		r = err_set(e, ERR_BUSY, 0, "the old connection of move %s is not over yet", t->id);
+	pthread_mutex_unlock(&t->lock);
+	if (r < 0)
+		return -1;
+	target_channels_close(t);
+	pthread_mutex_lock(&t->lock);
+	eventfd_t rung;
+	eventfd_read(t->wake, &rung);
+	forget_connection(t);
+	pthread_cond_broadcast(&t->changed);
+	pthread_mutex_unlock(&t->lock);
+	return 0;
+}
+
 int target_cancel(struct target *t, struct err *e)
 {
 	int r = 0;

@@ -1,4 +1,4 @@
-/* What the target does: check and prepare on the offer, restore on `frozen`, thaw on the commit, drop on failure. All on the worker's thread.
+/* What the target does until the thaw: check and prepare on the offer, restore on `frozen`, drop on failure. All on the worker's thread.
  *
  * The offsets of the clocks are chosen last, right before the restore, since a clock that is to stand still stands until then. */
 #include <string.h>
@@ -23,8 +23,7 @@ int target_open_core(struct target *t, struct err *e)
 	return 0;
 }
 
-/* A core socket that failed is of no more use; the next try opens another. */
-static void drop_core(struct target *t)
+void target_drop_core(struct target *t)
 {
 	if (t->has_core)
 		core_close(&t->core);
@@ -32,22 +31,23 @@ static void drop_core(struct target *t)
 	t->prepare_id = 0;
 }
 
-static int send_accept(struct target *t, Davit__HostFacts *facts, Davit__Error *refusal, struct err *e)
+int target_send_accept(struct target *t, Davit__HostFacts *facts, Davit__Error *refusal, struct err *e)
 {
 	Davit__StreamAccept a = DAVIT__STREAM_ACCEPT__INIT;
 	Davit__StreamFrame f = DAVIT__STREAM_FRAME__INIT;
 	a.facts = facts;
 	a.refusal = refusal;
+	a.mode = (char *)mode_name(t->mode);
+	a.mode_why = (char *)t->mode_why;
 	f.body_case = DAVIT__STREAM_FRAME__BODY_ACCEPT;
 	f.accept = &a;
 	return target_put(t, &f, e);
 }
 
-/* Answers that the offer is not taken and ends the stream. */
-static void refuse(struct target *t, const struct err *why, Davit__Error *detail)
+void target_refuse(struct target *t, const struct err *why, Davit__Error *detail)
 {
 	auto_pb(Davit__Error) *made = detail ? NULL : pb_error(why);
-	send_accept(t, NULL, detail ? detail : made, NULL);
+	target_send_accept(t, NULL, detail ? detail : made, NULL);
 	t->ends = true;
 }
 
@@ -75,6 +75,8 @@ static int check_host(struct target *t, Davit__HostFacts **facts, Davit__Error *
 	*refusal = compat_check(t->offer, *facts, list, e);
 	if (*refusal || e->code)
 		return -1;
+	if (mode_choose(t->offer->mode ? t->offer->mode : mode_name(MODE_STOP_AND_COPY), t->offer->facts, *facts, &t->mode, &t->mode_why, e) < 0)
+		return -1;
 	/* Last, since it starts a criu. */
 	const Davit__HostFacts *there = t->offer->facts;
 	return there && there->has_cpuinfo ? core_check_cpu(&t->core, &there->cpuinfo, e) : 0;
@@ -84,6 +86,7 @@ static int open_journal(struct target *t, struct err *e)
 {
 	if (record_init(&t->record, t->id, t->offer->spec->name, "target", t->host.peer, e) < 0 ||
 	    pb_set_str(&t->record.m->source_url, t->offer->source_url ? t->offer->source_url : "", e) < 0 ||
+	    pb_set_str(&t->record.m->mode, mode_name(t->mode), e) < 0 || pb_set_str(&t->record.m->mode_why, t->mode_why, e) < 0 ||
 	    record_state(&t->record, handover_state_name(TARGET_OFFERED), e) < 0)
 		return -1;
 	if (journal_create(t->host.folder, t->id, &t->journal, e) < 0)
@@ -113,23 +116,23 @@ void target_on_offer(struct target *t, Davit__StreamOffer *offer)
 
 	t->offer = offer;
 	if (check_host(t, &facts, &refusal, &e) < 0) {
-		refuse(t, &e, refusal);
+		target_refuse(t, &e, refusal);
 		return;
 	}
 	if (offer->check_only) {
-		send_accept(t, facts, NULL, NULL);
+		target_send_accept(t, facts, NULL, NULL);
 		t->ends = true;
 		return;
 	}
 	if (reserve(t, &e) < 0 || open_journal(t, &e) < 0) {
-		refuse(t, &e, NULL);
+		target_refuse(t, &e, NULL);
 		if (t->reserved && t->host.release)
 			t->host.release(t->host.arg, offer);
 		return;
 	}
 	target_phase(t, "offer", true);
 	target_event(t, EVENT_CHECKED);
-	if (t->state == TARGET_PREPARING && send_accept(t, facts, NULL, &e) < 0)
+	if (t->state == TARGET_PREPARING && target_send_accept(t, facts, NULL, &e) < 0)
 		target_fail(t, EVENT_FAILED, &e, NULL);
 	target_phase(t, "offer", false);
 }
@@ -144,6 +147,8 @@ static int prepare(struct target *t, struct err *e)
 	p.ids = &t->ids;
 	p.has_cpuinfo = t->offer->facts->has_cpuinfo;
 	p.cpuinfo = t->offer->facts->cpuinfo;
+	p.has_memory = 1;
+	p.memory = mode_is_live(t->mode);
 	r.op_case = DAVIT__CORE_REQUEST__OP_RESTORE_PREPARE;
 	r.restore_prepare = &p;
 	t->prepared = true;
@@ -162,7 +167,7 @@ static void act_prepare(struct target *t)
 		target_phase(t, "transfer", true);
 		return;
 	}
-	refuse(t, &e, t->core.error);
+	target_refuse(t, &e, t->core.error);
 	target_fail(t, EVENT_FAILED, &e, t->core.error);
 }
 
@@ -222,12 +227,14 @@ static int restore(struct target *t, const Davit__StreamFrozen *frozen, struct e
 
 	if (finish_prepare(t, e) < 0)
 		return -1;
-	target_channels_close(t);
+	target_channels_finish(t);
 	run.name = t->offer->spec->name;
 	run.descriptors = frozen->dump->descriptors;
 	run.n_descriptors = frozen->dump->n_descriptors;
 	run.neighbours = frozen->dump->neighbours;
 	run.n_neighbours = frozen->dump->n_neighbours;
+	run.has_memory = 1;
+	run.memory = mode_is_live(t->mode);
 	run.has_hold_network = 1;
 	run.hold_network = true;
 	r.op_case = DAVIT__CORE_REQUEST__OP_RESTORE_RUN;
@@ -242,7 +249,7 @@ void target_on_frozen(struct target *t, const Davit__StreamFrozen *frozen)
 {
 	struct err e = { 0 };
 	pthread_mutex_lock(&t->lock);
-	bool whole = t->ended == TARGET_CHANNELS;
+	bool whole = t->ended == TARGET_MEMORY;
 	pthread_mutex_unlock(&t->lock);
 	if (t->state != TARGET_PREPARING || !whole) {
 		err_set(&e, ERR_PROTOCOL, 0, "frozen before everything was sent");
@@ -275,63 +282,6 @@ static void act_send_ready(struct target *t)
 		target_fail(t, EVENT_LOST, &e, NULL);
 }
 
-/* How the clocks came out, for the record; the container runs already, so a failure here loses a line and nothing else. */
-static void judge_clocks(struct target *t, int64_t thawed)
-{
-	struct err e = { 0 };
-	if (!t->clock)
-		return;
-	t->clock->after = core_clock(&t->core, t->offer->spec->name, &e);
-	if (!t->clock->after) {
-		log_err(LOG_LEVEL_WARN, "clocks after the move", &e);
-		return;
-	}
-	clock_policy_judge(t->policy, t->delta, thawed, t->clock->after, t->clock);
-	pthread_mutex_lock(&t->lock);
-	pb_freep(&t->record.m->clock);
-	t->record.m->clock = pb_dup(&t->clock->base, NULL);
-	t->record.m->has_downtime_us = 1;
-	t->record.m->downtime_us = t->clock->downtime / NSEC_PER_USEC;
-	pthread_mutex_unlock(&t->lock);
-}
-
-static void send_running(struct target *t, int64_t thawed)
-{
-	Davit__StreamRunning running = DAVIT__STREAM_RUNNING__INIT;
-	Davit__StreamFrame f = DAVIT__STREAM_FRAME__INIT;
-	running.clock = t->clock;
-	running.thawed_boottime = thawed;
-	f.body_case = DAVIT__STREAM_FRAME__BODY_RUNNING;
-	f.running = &running;
-	target_put(t, &f, NULL); /* if it cannot be told, the source asks */
-}
-
-static void act_thaw(struct target *t)
-{
-	const char *name = t->offer->spec->name;
-	struct err e = { 0 };
-	int runs;
-	target_phase(t, "commit", false);
-	target_phase(t, "thaw", true);
-	while (target_open_core(t, &e) < 0 || (runs = core_let_run(&t->core, name, &e)) < 0) {
-		log_err(LOG_LEVEL_ERROR, "thaw", &e);
-		drop_core(t);
-		err_clear(&e);
-		if (!target_sleep(t, RETRY_MS))
-			return; /* the agent ends; its next start thaws */
-	}
-	int64_t thawed = clock_now_ns(CLOCK_BOOTTIME);
-	/* One that is no longer there died while it stood here: it had its right to run, as on any host. */
-	if (!runs)
-		log_warn("container %s died before its thaw", name);
-	else if (core_announce(&t->core, name, &e) < 0)
-		log_err(LOG_LEVEL_WARN, "announce the container's addresses", &e);
-	target_phase(t, "thaw", false);
-	judge_clocks(t, thawed);
-	send_running(t, thawed);
-	target_event(t, EVENT_THAWED);
-}
-
 /* The source is told why, unless it was its own wish. */
 static void send_abort(struct target *t)
 {
@@ -357,7 +307,7 @@ static void act_drop(struct target *t)
 	while (t->prepared &&
 	       (target_open_core(t, &e) < 0 || (core_restore_drop(&t->core, t->offer->spec->name, &e) < 0 && e.code != ERR_NOT_FOUND))) {
 		log_err(LOG_LEVEL_ERROR, "remove what was restored", &e);
-		drop_core(t);
+		target_drop_core(t);
 		err_clear(&e);
 		if (!target_sleep(t, RETRY_MS))
 			return;
@@ -368,7 +318,7 @@ static void act_drop(struct target *t)
 	target_event(t, EVENT_DROPPED);
 }
 
-static void act_ask_verdict(struct target *t)
+void target_ask_verdict(struct target *t)
 {
 	enum handover_verdict v = VERDICT_UNKNOWN;
 	struct err e = { 0 };
@@ -378,31 +328,6 @@ static void act_ask_verdict(struct target *t)
 	if (handover_verdict_event(v, t->state, &ev))
 		target_event(t, ev);
 	/* Else the worker asks again after a while (EVENT_UNDECIDED). */
-}
-
-/* Memory follows. With a connection it comes by itself; without one only the source can make another, so all there is to do is to ask whether it
- * still has what is lacking. */
-static void act_fill(struct target *t)
-{
-	pthread_mutex_lock(&t->lock);
-	bool lost = t->lost;
-	pthread_mutex_unlock(&t->lock);
-	if (lost)
-		act_ask_verdict(t);
-}
-
-/* By an operator's word: what runs here without all its memory ends, and is kept as any container that was killed. */
-static void act_give_up(struct target *t)
-{
-	struct err e = { 0 };
-	while (target_open_core(t, &e) < 0 ||
-	       (core_kill(&t->core, t->offer->spec->name, "SIGKILL", true, &e) < 0 && e.code != ERR_NOT_FOUND && e.code != ERR_STATE)) {
-		log_err(LOG_LEVEL_ERROR, "end a container whose memory will not come", &e);
-		drop_core(t);
-		err_clear(&e);
-		if (!target_sleep(t, RETRY_MS))
-			return;
-	}
 }
 
 void target_act(struct target *t, enum handover_action a)
@@ -415,16 +340,19 @@ void target_act(struct target *t, enum handover_action a)
 		act_send_ready(t);
 		break;
 	case ACTION_ASK_VERDICT:
-		act_ask_verdict(t);
+		target_ask_verdict(t);
 		break;
 	case ACTION_THAW:
-		act_thaw(t);
+		target_thaw(t);
+		break;
+	case ACTION_SEND_RUNNING:
+		target_send_running(t);
 		break;
 	case ACTION_FILL:
-		act_fill(t);
+		target_fill(t);
 		break;
 	case ACTION_GIVE_UP:
-		act_give_up(t);
+		target_give_up(t);
 		break;
 	case ACTION_DROP:
 		act_drop(t);

@@ -19,6 +19,8 @@ int target_channel_of(Davit__StreamChannel channel, struct err *e)
 		return TARGET_PAGES;
 	case DAVIT__STREAM_CHANNEL__CHANNEL_LOG:
 		return 3;
+	case DAVIT__STREAM_CHANNEL__CHANNEL_MEMORY:
+		return TARGET_MEMORY;
 	default:
 		return err_set(e, ERR_PROTOCOL, 0, "channel %s is not the source's to send", stream_channel_name(channel));
 	}
@@ -59,6 +61,23 @@ static void give_back(struct target *t)
 	pthread_mutex_unlock(&t->lock);
 }
 
+void target_memory_whole(struct target *t)
+{
+	pthread_mutex_lock(&t->lock);
+	t->memory_whole = true;
+	pthread_cond_broadcast(&t->changed);
+	pthread_mutex_unlock(&t->lock);
+}
+
+/* A page store that ends after the thaw has given everything, or its container has ended: what still comes is of no use. */
+static bool store_is_over(struct target *t, size_t i)
+{
+	pthread_mutex_lock(&t->lock);
+	bool over = i == TARGET_MEMORY && (t->state == TARGET_FILLING || t->state == TARGET_RUNNING || t->state == TARGET_DONE);
+	pthread_mutex_unlock(&t->lock);
+	return over;
+}
+
 int target_channel_write(struct target *t, size_t i, const uint8_t *p, size_t n, struct err *e)
 {
 	int r = 0, fd = borrow(t, i, e);
@@ -71,6 +90,9 @@ int target_channel_write(struct target *t, size_t i, const uint8_t *p, size_t n,
 			n -= (size_t)got;
 		} else if (errno == EAGAIN) {
 			r = wait_for(t, fd, POLLOUT, e);
+		} else if (errno == EPIPE && store_is_over(t, i)) {
+			target_memory_whole(t);
+			break;
 		} else if (errno != EINTR) {
 			r = err_sys(e, errno, "the runtime core stopped taking data");
 		}
@@ -84,12 +106,13 @@ int target_channel_end(struct target *t, size_t i, struct err *e)
 	int fd = borrow(t, i, e);
 	if (fd < 0)
 		return -1;
-	if (i == TARGET_PAGES)
+	bool both_ways = i == TARGET_PAGES || i == TARGET_MEMORY;
+	if (both_ways)
 		shutdown(fd, SHUT_WR); /* its other direction still answers */
 	pthread_mutex_lock(&t->lock);
 	t->open[i] = false;
-	t->ended++;
-	if (i != TARGET_PAGES)
+	t->ended += i != TARGET_MEMORY;
+	if (!both_ways)
 		fd_closep(&t->fd[i]);
 	t->users--;
 	pthread_cond_broadcast(&t->changed);
@@ -97,17 +120,26 @@ int target_channel_end(struct target *t, size_t i, struct err *e)
 	return 0;
 }
 
-/* One answer of the page server into the download. 1, 0 at its end, -1. */
-static int pump_once(struct target *t, int fd, struct stream_sum *sum, struct err *e)
+/* A socket whose answers go into the download. */
+struct pump {
+	struct target *t;
+	int fd; /* borrowed */
+	Davit__StreamChannel channel;
+	struct stream_sum sum;
+};
+
+/* One answer into the download. 1, 0 at their end, -1. */
+static int pump_once(struct pump *p, struct err *e)
 {
+	struct target *t = p->t;
 	uint8_t frame[STREAM_DATA_HEAD + 4096];
-	ssize_t n = read(fd, frame + STREAM_DATA_HEAD, sizeof(frame) - STREAM_DATA_HEAD);
+	ssize_t n = read(p->fd, frame + STREAM_DATA_HEAD, sizeof(frame) - STREAM_DATA_HEAD);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return wait_for(t, fd, POLLIN, e) < 0 ? -1 : 1;
+		return wait_for(t, p->fd, POLLIN, e) < 0 ? -1 : 1;
 	if (n <= 0)
 		return 0;
-	uint64_t digest = stream_data_head(frame, DAVIT__STREAM_CHANNEL__CHANNEL_PAGES_REPLY, sum->bytes, frame + STREAM_DATA_HEAD, (uint32_t)n);
-	stream_sum_add(sum, (size_t)n, digest);
+	uint64_t digest = stream_data_head(frame, p->channel, p->sum.bytes, frame + STREAM_DATA_HEAD, (uint32_t)n);
+	stream_sum_add(&p->sum, (size_t)n, digest);
 	pthread_mutex_lock(&t->lock);
 	int r = buf_append(&t->out, frame, STREAM_DATA_HEAD + (size_t)n, e);
 	pthread_cond_broadcast(&t->changed);
@@ -115,41 +147,96 @@ static int pump_once(struct target *t, int fd, struct stream_sum *sum, struct er
 	return r < 0 ? -1 : 1;
 }
 
-static void *pump(void *arg)
+static void *pump_all(struct pump *p)
 {
-	struct target *t = arg;
-	struct stream_sum sum = { 0 };
 	struct err e = { 0 };
 	int r = 1;
 	while (r == 1)
-		r = pump_once(t, t->fd[TARGET_PAGES], &sum, &e);
+		r = pump_once(p, &e);
 	if (r == 0) {
-		pthread_mutex_lock(&t->lock);
-		stream_put_end(&t->out, DAVIT__STREAM_CHANNEL__CHANNEL_PAGES_REPLY, &sum, &e);
-		pthread_cond_broadcast(&t->changed);
-		pthread_mutex_unlock(&t->lock);
+		pthread_mutex_lock(&p->t->lock);
+		stream_put_end(&p->t->out, p->channel, &p->sum, &e);
+		pthread_cond_broadcast(&p->t->changed);
+		pthread_mutex_unlock(&p->t->lock);
 	}
 	return NULL;
 }
 
+static void *pump_pages(void *arg)
+{
+	struct target *t = arg;
+	struct pump p = { .t = t, .fd = t->fd[TARGET_PAGES], .channel = DAVIT__STREAM_CHANNEL__CHANNEL_PAGES_REPLY };
+	return pump_all(&p);
+}
+
+static void *pump_memory(void *arg)
+{
+	struct target *t = arg;
+	struct pump p = { .t = t, .fd = t->fd[TARGET_MEMORY], .channel = DAVIT__STREAM_CHANNEL__CHANNEL_MEMORY_REPLY };
+	return pump_all(&p);
+}
+
+static int start_pump(struct target *t, pthread_t *thread, bool *has, void *(*run)(void *arg), struct err *e)
+{
+	int r = pthread_create(thread, NULL, run, t);
+	if (r)
+		return err_sys(e, r, "start a thread");
+	*has = true;
+	return 0;
+}
+
+int target_memory_open(struct target *t, int fd, struct err *e)
+{
+	auto_close int owned = fd;
+	if (fd_set_nonblock(fd, true, e) < 0)
+		return -1;
+	pthread_mutex_lock(&t->lock);
+	t->fd[TARGET_MEMORY] = steal_fd(&owned);
+	t->open[TARGET_MEMORY] = true;
+	pthread_mutex_unlock(&t->lock);
+	return start_pump(t, &t->memory_pump, &t->has_memory_pump, pump_memory, e);
+}
+
 int target_channels_open(struct target *t, struct core_fds *fds, struct err *e)
 {
-	if (fds->n != TARGET_CHANNELS)
+	size_t n = mode_is_live(t->mode) ? TARGET_CHANNELS : TARGET_MEMORY;
+	if (fds->n != n)
 		return err_set(e, ERR_PROTOCOL, 0, "the runtime core answered a restore with %zu descriptors", fds->n);
-	for (size_t i = 0; i < TARGET_CHANNELS; i++)
+	for (size_t i = 0; i < TARGET_MEMORY; i++)
 		if (fd_set_nonblock(fds->fd[i], true, e) < 0)
 			return -1;
 	pthread_mutex_lock(&t->lock);
-	for (size_t i = 0; i < TARGET_CHANNELS; i++) {
+	for (size_t i = 0; i < TARGET_MEMORY; i++) {
 		t->fd[i] = steal_fd(&fds->fd[i]);
 		t->open[i] = true;
 	}
 	pthread_mutex_unlock(&t->lock);
-	int r = pthread_create(&t->pump, NULL, pump, t);
-	if (r)
-		return err_sys(e, r, "start a thread");
-	t->has_pump = true;
-	return 0;
+	if (start_pump(t, &t->pump, &t->has_pump, pump_pages, e) < 0)
+		return -1;
+	return n == TARGET_CHANNELS ? target_memory_open(t, steal_fd(&fds->fd[TARGET_MEMORY]), e) : 0;
+}
+
+static void join(pthread_t thread, bool *has)
+{
+	if (*has)
+		pthread_join(thread, NULL);
+	*has = false;
+}
+
+static void close_some(struct target *t, size_t n)
+{
+	pthread_mutex_lock(&t->lock);
+	for (size_t i = 0; i < n; i++) {
+		fd_closep(&t->fd[i]);
+		t->open[i] = false;
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+void target_channels_finish(struct target *t)
+{
+	join(t->pump, &t->has_pump); /* its socket's other end was closed with the end of the prepare */
+	close_some(t, TARGET_MEMORY);
 }
 
 void target_channels_close(struct target *t)
@@ -160,13 +247,7 @@ void target_channels_close(struct target *t)
 	while (t->users > 0)
 		pthread_cond_wait(&t->changed, &t->lock);
 	pthread_mutex_unlock(&t->lock);
-	if (t->has_pump)
-		pthread_join(t->pump, NULL);
-	t->has_pump = false;
-	pthread_mutex_lock(&t->lock);
-	for (size_t i = 0; i < TARGET_CHANNELS; i++) {
-		fd_closep(&t->fd[i]);
-		t->open[i] = false;
-	}
-	pthread_mutex_unlock(&t->lock);
+	join(t->pump, &t->has_pump);
+	join(t->memory_pump, &t->has_memory_pump);
+	close_some(t, TARGET_CHANNELS);
 }

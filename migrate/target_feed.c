@@ -53,9 +53,11 @@ static int on_data(struct target *t, const Davit__StreamFrame *f, struct err *e)
 static int on_end(struct target *t, const Davit__StreamEnd *end, struct err *e)
 {
 	int i = target_channel_of(end->channel, e);
-	if (i < 0 || stream_check_end(end, &t->sum[i], e) < 0)
+	if (i < 0 || stream_check_end(end, &t->sum[i], e) < 0 || target_channel_end(t, (size_t)i, e) < 0)
 		return -1;
-	return target_channel_end(t, (size_t)i, e);
+	if (i == TARGET_MEMORY)
+		target_memory_whole(t);
+	return 0;
 }
 
 static int on_frame(void *arg, Davit__StreamFrame *frame, struct err *e)
@@ -78,6 +80,7 @@ static int on_frame(void *arg, Davit__StreamFrame *frame, struct err *e)
 	case DAVIT__STREAM_FRAME__BODY_END:
 		return on_end(t, f->end, e);
 	case DAVIT__STREAM_FRAME__BODY_OFFER:
+	case DAVIT__STREAM_FRAME__BODY_RESUME:
 	case DAVIT__STREAM_FRAME__BODY_FROZEN:
 	case DAVIT__STREAM_FRAME__BODY_COMMIT:
 	case DAVIT__STREAM_FRAME__BODY_ABORT:

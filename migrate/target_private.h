@@ -1,5 +1,5 @@
-/* What the target's files share: target.c (life, the agent's calls), target_work.c (its thread), target_act.c (the actions), target_feed.c (bytes
- * that come), target_recover.c.
+/* What the target's files share: target.c (life, the agent's calls), target_work.c (its thread), target_act.c and target_thaw.c (the actions),
+ * target_feed.c (bytes that come), target_recover.c.
  *
  * Threads and what each owns: the worker owns state, journal, record's text, core and offer; the feeding thread owns the frame reader, sums
  * and the writing of the channels; the pump owns the reading of the pages' socket. What they share is under `lock`. Descriptors of the
@@ -10,13 +10,14 @@
 #include "migrate/core.h"
 #include "migrate/handover.h"
 #include "migrate/journal.h"
+#include "migrate/mode.h"
 #include "migrate/record.h"
 #include "migrate/stream.h"
 #include "migrate/target.h"
 #include "proto/frame.h"
 
-#define TARGET_CHANNELS 4 /* as CoreRestorePrepare gives them: images, layer, pages, log */
-#define TARGET_PAGES 2
+/* As CoreRestorePrepare gives them: images, layer, pages, log, and in live modes memory, which stays when the others have ended. */
+enum { TARGET_PAGES = 2, TARGET_MEMORY = 4, TARGET_CHANNELS };
 #define TARGET_QUEUE_MAX 16
 #define TARGET_TIMEOUT_MS 30000
 
@@ -33,6 +34,8 @@ struct target {
 	Davit__StreamFrame *queue[TARGET_QUEUE_MAX]; /* owned, for the worker */
 	size_t queued;
 	bool lost, cancelled, stop, settled, broken;
+	bool lost_told;	     /* the worker took notice of `lost` */
+	bool memory_whole;   /* the page store has all that the source had, or has ended */
 	struct err lost_why; /* what the feeding thread found wrong */
 	struct buf out;
 	bool out_ended;
@@ -41,7 +44,7 @@ struct target {
 	uint64_t bytes;
 	int fd[TARGET_CHANNELS];
 	bool open[TARGET_CHANNELS]; /* may be written to */
-	size_t ended;		    /* channels that came whole */
+	size_t ended;		    /* channels that came whole, without memory */
 	struct record record;
 	enum handover_state state;
 
@@ -51,9 +54,9 @@ struct target {
 	Davit__StreamFrame *data; /* whose payload is arriving */
 	XXH3_state_t *payload_sum;
 
-	/* the pump's */
-	pthread_t pump;
-	bool has_pump;
+	/* the pumps': what the page server answers, what the page store wants */
+	pthread_t pump, memory_pump;
+	bool has_pump, has_memory_pump;
 	int wake; /* eventfd */
 
 	/* the worker's */
@@ -63,12 +66,15 @@ struct target {
 	struct journal journal; /* fd -1: none */
 	Davit__StreamOffer *offer;
 	Davit__IdRange ids; /* of the container here */
+	enum mode mode;
+	const char *mode_why;
 	enum clock_policy policy;
 	Davit__ClockResult *clock;
-	int64_t delta;
+	int64_t delta, thawed; /* thawed: this host's boottime */
 	struct err error;
 	Davit__Error *detail;
 	int ask_ms;
+	bool told_running;
 	bool ends; /* the stream ends after what is queued */
 };
 
@@ -94,9 +100,28 @@ void target_act(struct target *t, enum handover_action a);
 void target_on_offer(struct target *t, Davit__StreamOffer *offer);
 void target_on_frozen(struct target *t, const Davit__StreamFrozen *frozen);
 int target_open_core(struct target *t, struct err *e);
+/* A core socket that failed is of no more use; the next try opens another. */
+void target_drop_core(struct target *t);
+int target_send_accept(struct target *t, Davit__HostFacts *facts, Davit__Error *refusal, struct err *e);
+/* Answers that what the source wants is not taken and ends the stream. */
+void target_refuse(struct target *t, const struct err *why, Davit__Error *detail);
+void target_ask_verdict(struct target *t);
+
+/* target_thaw.c */
+void target_thaw(struct target *t);
+void target_send_running(struct target *t);
+void target_fill(struct target *t);
+void target_give_up(struct target *t);
+void target_on_resume(struct target *t, const Davit__StreamResume *resume);
 
 /* target_channels.c: the dump's streams on their way into the core */
 int target_channels_open(struct target *t, struct core_fds *fds, struct err *e);
+/* The page store's socket: a fresh one, or another after the first was lost. Takes fd over. */
+int target_memory_open(struct target *t, int fd, struct err *e);
+/* The page store has everything, or needs nothing any more: tells the worker. */
+void target_memory_whole(struct target *t);
+/* Closes those that have ended; memory stays. */
+void target_channels_finish(struct target *t);
 /* Interrupts and closes; returns when no thread uses them. */
 void target_channels_close(struct target *t);
 int target_channel_write(struct target *t, size_t i, const uint8_t *p, size_t n, struct err *e);

@@ -42,6 +42,9 @@ static int take_over(struct target *t, struct journal_view *v, struct err *e)
 	t->state = v->state;
 	t->prepared = t->reserved = true; /* the agent's records kept what it reserved */
 	t->lost = t->ends = t->out_ended = true;
+	t->told_running = v->state == TARGET_FILLING || v->state == TARGET_STRANDED;
+	if (t->record.m->mode && mode_of(t->record.m->mode, &t->mode, e) < 0)
+		return -1;
 	if (!t->offer)
 		return err_set(e, ERR_CORRUPT, 0, "the journal of move %s has no offer", t->id);
 	return clock_policy_of(t->offer->clock_policy ? t->offer->clock_policy : "continue", &t->policy, e);

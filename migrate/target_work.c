@@ -113,6 +113,9 @@ static void on_frame(struct target *t, Davit__StreamFrame *f)
 			f->body_case = DAVIT__STREAM_FRAME__BODY__NOT_SET;
 		}
 		break;
+	case DAVIT__STREAM_FRAME__BODY_RESUME:
+		target_on_resume(t, f->resume);
+		break;
 	case DAVIT__STREAM_FRAME__BODY_FROZEN:
 		target_on_frozen(t, f->frozen);
 		break;
@@ -163,10 +166,10 @@ static void sign_of_life(struct target *t, int64_t now)
 	pthread_cond_broadcast(&t->changed);
 }
 
-enum woken { WOKEN_FRAME, WOKEN_LOST, WOKEN_CANCELLED, WOKEN_STOP, WOKEN_ASK };
+enum woken { WOKEN_FRAME, WOKEN_LOST, WOKEN_CANCELLED, WOKEN_STOP, WOKEN_ASK, WOKEN_WHOLE };
 
 /* Waits for the next thing to do. Frames that came before a loss are done before it. */
-static enum woken wait_for_work(struct target *t, bool lost_told, Davit__StreamFrame **f)
+static enum woken wait_for_work(struct target *t, Davit__StreamFrame **f)
 {
 	int64_t ask = now_ns() + t->ask_ms * NSEC_PER_MSEC;
 	enum woken w;
@@ -185,7 +188,10 @@ static enum woken wait_for_work(struct target *t, bool lost_told, Davit__StreamF
 			memmove(t->queue, t->queue + 1, --t->queued * sizeof(t->queue[0]));
 		} else if (t->cancelled) {
 			w = WOKEN_CANCELLED;
-		} else if (t->lost && !lost_told) {
+		} else if (t->memory_whole && (t->state == TARGET_FILLING || t->state == TARGET_STRANDED)) {
+			w = WOKEN_WHOLE;
+		} else if (t->lost && !t->lost_told) {
+			t->lost_told = true;
 			w = WOKEN_LOST;
 		} else if (asks(t) && now >= ask) {
 			w = WOKEN_ASK;
@@ -225,12 +231,12 @@ static void on_lost(struct target *t)
 	target_fail(t, EVENT_LOST, &e, t->has_core ? t->core.error : NULL);
 }
 
-static bool over(const struct target *t, bool lost_told)
+static bool over(const struct target *t)
 {
 	if (t->state == TARGET_DONE || t->state == TARGET_DROPPED)
 		return true;
 	/* Running, and nobody is left to say done; or an offer that was refused or only checked. */
-	return (t->state == TARGET_RUNNING && lost_told) || (t->journal.fd < 0 && t->ends);
+	return (t->state == TARGET_RUNNING && t->lost_told) || (t->journal.fd < 0 && t->ends);
 }
 
 static void finish(struct target *t)
@@ -243,7 +249,8 @@ static void finish(struct target *t)
 		t->record.m->bytes = t->bytes;
 		record_finish(&t->record, handover_answer_in(t->state) == ANSWER_RUNNING ? NULL : &t->error, t->detail);
 	}
-	t->settled = !t->stop || over(t, true);
+	t->lost_told = true;
+	t->settled = !t->stop || over(t);
 	pthread_cond_broadcast(&t->changed);
 	pthread_mutex_unlock(&t->lock);
 	target_tell(t);
@@ -252,11 +259,10 @@ static void finish(struct target *t)
 void *target_work(void *arg)
 {
 	struct target *t = arg;
-	bool lost_told = false;
 	t->ask_ms = ASK_FIRST_MS;
-	while (!over(t, lost_told)) {
+	while (!over(t)) {
 		auto_pb(Davit__StreamFrame) *f = NULL;
-		enum woken w = wait_for_work(t, lost_told, &f);
+		enum woken w = wait_for_work(t, &f);
 		if (w == WOKEN_STOP)
 			break;
 		if (w == WOKEN_FRAME) {
@@ -266,8 +272,9 @@ void *target_work(void *arg)
 		} else if (w == WOKEN_ASK) {
 			t->ask_ms = MIN(2 * t->ask_ms, ASK_MOST_MS);
 			target_event(t, EVENT_UNDECIDED);
+		} else if (w == WOKEN_WHOLE) {
+			target_event(t, EVENT_FILLED);
 		} else {
-			lost_told = true;
 			on_lost(t);
 		}
 	}

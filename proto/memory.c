@@ -104,8 +104,8 @@ int memory_get(const uint8_t in[MEMORY_RECORD_SIZE], uint64_t allowed, size_t pa
 		.value = get64(in + 24),
 	};
 	if (!is_right(out, &forms[type], page_size))
-		return err_set(e, ERR_PROTOCOL, 0, "memory: a wrong record of type %u: flags %u, process %u, %llu pages at 0x%llx, value %llu", type, out->flags,
-			       out->pid, (unsigned long long)out->pages, (unsigned long long)out->vaddr, (unsigned long long)out->value);
+		return err_set(e, ERR_PROTOCOL, 0, "memory: a wrong record of type %u: flags %u, process %u, %llu pages at 0x%llx, value %llu", type,
+			       out->flags, out->pid, (unsigned long long)out->pages, (unsigned long long)out->vaddr, (unsigned long long)out->value);
 	return 0;
 }
 

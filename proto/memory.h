@@ -7,8 +7,8 @@
  *   mover → source's memory process          ROUND FETCH REST CLOSE
  *   target's store → mover → source          FETCH
  *
- * Order: a later record about a page replaces an earlier one. DATA and ZERO may tell a page again that was told before and has not changed. A page that no record names
- * is unknown, as is one after DROP. pages 0 in a DROP: all of the process (it ended, or became another program).
+ * Order: a later record about a page replaces an earlier one. DATA and ZERO may tell a page again that was told before and has not changed. A page
+ * that no record names is unknown, as is one after DROP. pages 0 in a DROP: all of the process (it ended, or became another program).
  *
  * The reader takes any pieces of bytes, holds 32 of them at most, and passes what follows a record on as it comes. */
 #pragma once
@@ -18,15 +18,15 @@
 #include "base/err.h"
 
 enum memory_type {
-	MEMORY_DATA = 1,    /* pages × page size bytes follow */
-	MEMORY_ZERO = 2,    /* the pages hold zeros */
-	MEMORY_DROP = 3,    /* the content is not known any more */
-	MEMORY_MARK = 4,    /* value: the round that is complete with this */
-	MEMORY_END = 5,	    /* every page was sent */
-	MEMORY_ROUND = 16,  /* value: its number; MEMORY_FINAL: the container is frozen; MEMORY_WITHHOLD */
-	MEMORY_FETCH = 17,  /* these pages are waited for */
-	MEMORY_REST = 18,   /* send all that the target lacks, then END */
-	MEMORY_CLOSE = 19,  /* undo the tracking and end */
+	MEMORY_DATA = 1,	/* pages × page size bytes follow */
+	MEMORY_ZERO = 2,	/* the pages hold zeros */
+	MEMORY_DROP = 3,	/* the content is not known any more */
+	MEMORY_MARK = 4,	/* value: the round that is complete with this */
+	MEMORY_END = 5,		/* every page was sent */
+	MEMORY_ROUND = 16,	/* value: its number; MEMORY_FINAL: the container is frozen; MEMORY_WITHHOLD */
+	MEMORY_FETCH = 17,	/* these pages are waited for */
+	MEMORY_REST = 18,	/* send all that the target lacks, then END */
+	MEMORY_CLOSE = 19,	/* undo the tracking and end */
 	MEMORY_ROUND_DONE = 32, /* value: the round; MEMORY_REPORT_SIZE bytes follow */
 	MEMORY_FAILED = 33,	/* value: length of the text that follows; the sender ends */
 };
@@ -49,19 +49,21 @@ struct memory_record {
 
 /* Types that a reader takes, as bits. */
 #define MEMORY_BIT(type) (1ULL << (type))
-#define MEMORY_OF_STORE (MEMORY_BIT(MEMORY_DATA) | MEMORY_BIT(MEMORY_ZERO) | MEMORY_BIT(MEMORY_DROP) | MEMORY_BIT(MEMORY_MARK) | MEMORY_BIT(MEMORY_END))
+#define MEMORY_OF_STORE                                                                                                                              \
+	(MEMORY_BIT(MEMORY_DATA) | MEMORY_BIT(MEMORY_ZERO) | MEMORY_BIT(MEMORY_DROP) | MEMORY_BIT(MEMORY_MARK) | MEMORY_BIT(MEMORY_END))
 #define MEMORY_OF_SOURCE (MEMORY_OF_STORE | MEMORY_BIT(MEMORY_ROUND_DONE) | MEMORY_BIT(MEMORY_FAILED))
 #define MEMORY_OF_MOVER (MEMORY_BIT(MEMORY_ROUND) | MEMORY_BIT(MEMORY_FETCH) | MEMORY_BIT(MEMORY_REST) | MEMORY_BIT(MEMORY_CLOSE))
 #define MEMORY_OF_TARGET MEMORY_BIT(MEMORY_FETCH)
 
 /* What a round did: follows ROUND_DONE. */
 struct memory_report {
-	uint64_t sent;	     /* pages of DATA */
-	uint64_t zero;	     /* pages of ZERO */
-	uint64_t left;	     /* pages that the target lacks as of the end of this round: written since they were read, or held back as hot; after FINAL: withheld */
-	uint64_t total;	     /* pages that are tracked and not empty */
-	uint64_t written;    /* pages found written since the round before */
-	uint64_t rate;	     /* pages written a second, of those that are written anew */
+	uint64_t sent;	  /* pages of DATA */
+	uint64_t zero;	  /* pages of ZERO */
+	uint64_t left;	  /* pages that the target lacks as of the end of this round: written since they were read, or held back as hot; after FINAL:
+			     withheld */
+	uint64_t total;	  /* pages that are tracked and not empty */
+	uint64_t written; /* pages found written since the round before */
+	uint64_t rate;	  /* pages written a second, of those that are written anew */
 	uint64_t processes;  /* tracked */
 	uint64_t stopped_us; /* longest standstill of a process for the tracking's sake in this round */
 	uint64_t scan_us;    /* spent in looking for what was written */

@@ -32,12 +32,17 @@ static int report(const struct cli *c, const Davit__Operation *op, const char *n
 
 int command_migrate(struct cli *c, int argc, char **argv, struct err *e)
 {
-	struct option_number bandwidth = { 0 }, timeout = { 0 };
-	const char *policy = NULL;
-	bool check = false;
+	struct option_number bandwidth = { 0 }, timeout = { 0 }, downtime = { 0 }, rounds = { 0 };
+	const char *policy = NULL, *mode = NULL, *compress = NULL;
+	bool check = false, converge = false;
 	const struct option options[] = {
 		{ "check", 0, NULL, OPTION_FLAG, &check, "only see whether it could" },
 		{ "clock-policy", 0, "POLICY", OPTION_STRING, &policy, "continue (default), suspend or freeze" },
+		{ "mode", 0, "MODE", OPTION_STRING, &mode, "stop-and-copy, pre-copy, hybrid or post-copy; default: the best that both hosts can" },
+		{ "downtime", 0, "MS", OPTION_NUMBER, &downtime, "wanted standstill in milliseconds (default 100)" },
+		{ "max-rounds", 0, "N", OPTION_NUMBER, &rounds, "passes over the memory while it runs (default 30)" },
+		{ "auto-converge", 0, NULL, OPTION_FLAG, &converge, "take CPU from a container that writes faster than the network takes" },
+		{ "compress", 0, "HOW", OPTION_STRING, &compress, "none (default), lz4, zstd, zstd:LEVEL or auto" },
 		{ "bandwidth", 0, "BYTES", OPTION_BYTES, &bandwidth, "at most so many bytes a second, such as 50m" },
 		{ "timeout", 0, "SPAN", OPTION_SECONDS, &timeout, "take the move back if it takes longer" },
 		{ 0 },
@@ -55,6 +60,13 @@ int command_migrate(struct cli *c, int argc, char **argv, struct err *e)
 	body.has_check_only = body.check_only = check;
 	body.has_bandwidth = bandwidth.given;
 	body.bandwidth = bandwidth.value;
+	body.mode = (char *)(uintptr_t)mode;
+	body.compress = (char *)(uintptr_t)compress;
+	body.has_downtime_ms = downtime.given;
+	body.downtime_ms = (uint32_t)MIN(downtime.value, (uint64_t)UINT32_MAX);
+	body.has_max_rounds = rounds.given;
+	body.max_rounds = (uint32_t)MIN(rounds.value, (uint64_t)UINT32_MAX);
+	body.has_auto_converge = body.auto_converge = converge;
 	body.has_timeout_s = timeout.given;
 	body.timeout_s = (uint32_t)MIN(timeout.value, (uint64_t)UINT32_MAX);
 	path = cli_path(e, "/v1/containers/%s/migrate", words.v[0]);

@@ -13,14 +13,19 @@
 #include "agent/view.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "migrate/mode.h"
 #include "migrate/mover.h"
 #include "migrate/recover.h"
 
 #define ASK_TIMEOUT_MS 5000
+/* Of a move's time limit, copying may take so much: then it freezes, or gives up by itself, which tells more than being cancelled. */
+#define COPY_SHARE_PERCENT 80
+#define DOWNTIME_MAX_MS 60000
+#define ROUNDS_LIMIT 1000
 
 struct move_args {
 	Davit__MoverJob job; /* strings owned by args or borrowed from the agent */
-	char *url, *peer, *policy, *id, *container_id;
+	char *url, *peer, *policy, *id, *container_id, *mode, *compress;
 	int64_t timeout_ns; /* 0: none */
 	bool recover;	    /* no mover to start: its journal is there */
 };
@@ -34,6 +39,8 @@ static void free_args(void *arg)
 	free(m->policy);
 	free(m->id);
 	free(m->container_id);
+	free(m->mode);
+	free(m->compress);
 	free(m);
 }
 
@@ -296,6 +303,17 @@ static int fill(const struct agent *a, struct move_args *args, const Davit__Migr
 	args->job.clock_policy = args->policy;
 	args->job.has_bandwidth = m->has_bandwidth;
 	args->job.bandwidth = m->bandwidth;
+	if ((m->mode && !(args->job.mode = args->mode = mem_strdup(m->mode, e))) ||
+	    (m->compress && !(args->job.compress = args->compress = mem_strdup(m->compress, e))))
+		return -1;
+	args->job.has_downtime_ms = m->has_downtime_ms;
+	args->job.downtime_ms = m->downtime_ms;
+	args->job.has_max_rounds = m->has_max_rounds;
+	args->job.max_rounds = m->max_rounds;
+	args->job.has_auto_converge = m->has_auto_converge;
+	args->job.auto_converge = m->auto_converge;
+	args->job.has_copy_timeout_ms = m->has_timeout_s;
+	args->job.copy_timeout_ms = (uint32_t)MIN((uint64_t)m->timeout_s * 1000 * COPY_SHARE_PERCENT / 100, (uint64_t)UINT32_MAX);
 	args->job.has_check_only = args->job.check_only = m->has_check_only && m->check_only;
 	args->timeout_ns = m->has_timeout_s ? m->timeout_s * NSEC_PER_SEC : 0;
 	return 0;
@@ -317,7 +335,12 @@ static int check_request(const struct agent *a, const Davit__MigrateRequest *m, 
 		return err_field(e, "bandwidth", "at least 1024 bytes/s");
 	if (m->has_timeout_s && m->timeout_s == 0)
 		return err_field(e, "timeoutS", "at least 1 second");
-	return 0;
+	if (m->has_downtime_ms && (m->downtime_ms == 0 || m->downtime_ms > DOWNTIME_MAX_MS))
+		return err_field(e, "downtimeMs", "from 1 to %d", DOWNTIME_MAX_MS);
+	if (m->has_max_rounds && (m->max_rounds == 0 || m->max_rounds > ROUNDS_LIMIT))
+		return err_field(e, "maxRounds", "from 1 to %d", ROUNDS_LIMIT);
+	enum mode mode;
+	return m->mode ? mode_of(m->mode, &mode, e) : 0;
 }
 
 Davit__Operation *mover_job_start(struct agent *a, const char *container, const Davit__MigrateRequest *m, struct err *e)

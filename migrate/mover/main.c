@@ -67,7 +67,10 @@ static int do_move(const Davit__MoverJob *job, struct err *e)
 	auto_pb(Davit__Error) *early = NULL;
 	const Davit__Error *detail = NULL;
 	auto_close int cancel = cancel_fd(e);
-	struct source *s = cancel < 0 ? NULL : source_new(job, CORE_FD, report, NULL, &early, e);
+	bool resumes = str_eq(job->kind, "resume");
+	struct source *s = cancel < 0 ? NULL
+			   : resumes  ? source_resume(job, CORE_FD, report, NULL, e)
+				      : source_new(job, CORE_FD, report, NULL, &early, e);
 	if (!s) {
 		report_end(NULL, NULL, e, early);
 		return -1;
@@ -105,11 +108,11 @@ static int run(struct err *e)
 	int r = frame_read_delimited(STDIN_FILENO, &davit__mover_job__descriptor, JOB_MAX, &job, e);
 	if (r <= 0)
 		return r < 0 ? -1 : err_set(e, ERR_INVALID, 0, "no job on stdin: this program is started by davitd");
-	if (str_eq(job->kind, "move"))
+	if (str_eq(job->kind, "move") || str_eq(job->kind, "resume"))
 		return do_move(job, e);
 	if (str_eq(job->kind, "verdict") || str_eq(job->kind, "state"))
 		return ask(job, e);
-	return err_field(e, "kind", "'%s' is none of move, verdict, state", job->kind);
+	return err_field(e, "kind", "'%s' is none of move, resume, verdict, state", job->kind);
 }
 
 int main(void)

@@ -12,6 +12,7 @@
 #define FAKE_CHANNELS 4
 #define FAKE_PAGES 2
 #define FAKE_PAGE 4096
+#define FAKE_PAGES_N 16
 
 struct fake_host {
 	pthread_mutex_t lock;
@@ -22,7 +23,15 @@ struct fake_host {
 	/* faults: the operation answers an error */
 	const char *fail;
 	unsigned pauses, resumes, deletes, drops, announces;
+	/* private memory: tests/unit/fake_memory.h */
+	uint8_t memory[FAKE_PAGES_N][FAKE_PAGE];
+	bool has_page[FAKE_PAGES_N], memory_ended;
+	size_t dirty;
+	unsigned rounds, passes, throttles;
 };
+
+static inline int fake_memory_open(struct fake_host *h, bool store);
+static inline int fake_open(struct fake_host *h);
 
 /* One socket's server. */
 struct fake_core {
@@ -68,10 +77,10 @@ struct fake_channel {
 static inline void *fake_send_channel(void *arg)
 {
 	struct fake_channel *c = arg;
-	const struct buf *b = &c->h->data[c->i];
+	const struct buf *b = &c->h->data[c->i % FAKE_CHANNELS];
 	struct err e = { 0 };
 	char answer[4];
-	for (size_t at = 0; at < b->len; at += FAKE_PAGE) {
+	for (size_t at = 0; c->i < FAKE_CHANNELS && at < b->len; at += FAKE_PAGE) {
 		if (fd_write_all(c->fd, b->data + at, MIN(FAKE_PAGE, b->len - at), &e) < 0)
 			break;
 		if (c->i == FAKE_PAGES && fd_read_exact(c->fd, answer, 4, &e) != 1)
@@ -99,11 +108,11 @@ static inline void *fake_take_channel(void *arg)
 }
 
 /* Opens the four channels, answers their other ends and runs `work` on each until all are over. */
-static inline void fake_streams(struct fake_core *c, Davit__CoreReply *r, bool dump)
+static inline void fake_streams(struct fake_core *c, Davit__CoreReply *r, bool dump, bool live)
 {
 	struct fake_channel channels[FAKE_CHANNELS];
 	Davit__StreamsReady ready = DAVIT__STREAMS_READY__INIT;
-	int theirs[FAKE_CHANNELS], p[2];
+	int theirs[FAKE_CHANNELS + 1], p[2];
 	struct err e = { 0 };
 	for (size_t i = 0; i < FAKE_CHANNELS; i++) {
 		if (i == FAKE_PAGES ? fd_socketpair(SOCK_STREAM, p, &e) : fd_pipe(p, &e))
@@ -115,9 +124,16 @@ static inline void fake_streams(struct fake_core *c, Davit__CoreReply *r, bool d
 	r->has_more = r->more = 1;
 	r->result_case = DAVIT__CORE_REPLY__RESULT_STREAMS;
 	r->streams = &ready;
-	fake_reply(c, r, theirs, FAKE_CHANNELS);
+	bool store = live && !dump;
+	if (store)
+		theirs[FAKE_CHANNELS] = fake_memory_open(c->h, true);
+	fake_reply(c, r, theirs, FAKE_CHANNELS + store);
+	if (store)
+		close(theirs[FAKE_CHANNELS]);
 	for (size_t i = 0; i < FAKE_CHANNELS; i++) {
 		close(theirs[i]);
+		if (live && dump && i == 1)
+			channels[i].i = FAKE_CHANNELS; /* the layer goes its own way: this one is empty */
 		pthread_create(&channels[i].thread, NULL, dump ? fake_send_channel : fake_take_channel, &channels[i]);
 	}
 	for (size_t i = 0; i < FAKE_CHANNELS; i++)
@@ -125,11 +141,68 @@ static inline void fake_streams(struct fake_core *c, Davit__CoreReply *r, bool d
 	r->more = 0;
 }
 
-static inline void fake_dump(struct fake_core *c, Davit__CoreReply *r)
+/* The layer is sent in the last pass; those before send nothing. */
+static inline void fake_layer_copy(struct fake_core *c, Davit__CoreReply *r)
+{
+	Davit__StreamsReady ready = DAVIT__STREAMS_READY__INIT;
+	Davit__LayerCopied done = DAVIT__LAYER_COPIED__INIT;
+	struct err e = { 0 };
+	int layer[2], go[2];
+	char what = 0;
+	if (fd_pipe(layer, &e) || fd_socketpair(SOCK_STREAM, go, &e))
+		abort();
+	r->has_more = r->more = 1;
+	r->result_case = DAVIT__CORE_REPLY__RESULT_STREAMS;
+	r->streams = &ready;
+	fake_reply(c, r, (int[]){ layer[0], go[0] }, 2);
+	close(layer[0]);
+	close(go[0]);
+	while (what != 'f' && fd_read_exact(go[1], &what, 1, &e) == 1) {
+		uint64_t bytes = what == 'f' ? c->h->data[1].len : 0;
+		c->h->passes++;
+		if (what == 'f' && fd_write_all(layer[1], c->h->data[1].data, bytes, &e) < 0)
+			break;
+		if (fd_write_all(go[1], &bytes, sizeof(bytes), &e) < 0)
+			break;
+	}
+	close(layer[1]);
+	close(go[1]);
+	r->more = 0;
+	r->result_case = DAVIT__CORE_REPLY__RESULT_LAYER_COPIED;
+	r->layer_copied = &done;
+	fake_reply(c, r, NULL, 0);
+}
+
+/* One descriptor: the memory's, or a throttle that takes any word. */
+static inline void fake_one(struct fake_core *c, Davit__CoreReply *r, int fd)
+{
+	Davit__StreamsReady ready = DAVIT__STREAMS_READY__INIT;
+	r->result_case = DAVIT__CORE_REPLY__RESULT_STREAMS;
+	r->streams = &ready;
+	fake_reply(c, r, &fd, 1);
+	close(fd);
+}
+
+static inline void fake_throttle(struct fake_core *c, Davit__CoreReply *r)
+{
+	struct err e = { 0 };
+	uint8_t percent;
+	int sv[2];
+	if (fd_socketpair(SOCK_STREAM, sv, &e))
+		abort();
+	fake_one(c, r, sv[0]);
+	while (fd_read_exact(sv[1], &percent, 1, &e) == 1) {
+		c->h->throttles++;
+		c->h->dirty /= 2;
+	}
+	close(sv[1]);
+}
+
+static inline void fake_dump(struct fake_core *c, Davit__CoreReply *r, bool live)
 {
 	Davit__DumpDone done = DAVIT__DUMP_DONE__INIT;
 	Davit__ClockSample clock = fake_sample(c->h);
-	fake_streams(c, r, true);
+	fake_streams(c, r, true, live);
 	done.clock = &clock;
 	r->result_case = DAVIT__CORE_REPLY__RESULT_DUMP;
 	r->dump = &done;
@@ -205,11 +278,11 @@ static inline void fake_run(struct fake_core *c, Davit__CoreReply *r, const Davi
 	fake_reply(c, r, NULL, 0);
 }
 
-static inline void fake_prepare(struct fake_core *c, Davit__CoreReply *r)
+static inline void fake_prepare(struct fake_core *c, Davit__CoreReply *r, bool live)
 {
 	Davit__RestoreDone done = DAVIT__RESTORE_DONE__INIT;
 	fake_set(c->h, "restoring");
-	fake_streams(c, r, false);
+	fake_streams(c, r, false, live);
 	r->result_case = DAVIT__CORE_REPLY__RESULT_RESTORE;
 	r->restore = &done;
 	fake_reply(c, r, NULL, 0);
@@ -241,6 +314,7 @@ static inline void fake_answer(struct fake_core *c, const Davit__CoreRequest *q)
 	Davit__CoreReply r = DAVIT__CORE_REPLY__INIT;
 	Davit__ContainerStats stats = DAVIT__CONTAINER_STATS__INIT;
 	Davit__ContainerStatusList list = DAVIT__CONTAINER_STATUS_LIST__INIT;
+	Davit__MemoryStatus memory = DAVIT__MEMORY_STATUS__INIT;
 	Davit__ClockSample clock;
 	r.id = q->id;
 	switch (q->op_case) {
@@ -269,7 +343,7 @@ static inline void fake_answer(struct fake_core *c, const Davit__CoreRequest *q)
 		break;
 	case DAVIT__CORE_REQUEST__OP_DUMP:
 		if (!fake_fails(c, &r, "dump"))
-			fake_dump(c, &r);
+			fake_dump(c, &r, q->dump->lazy_pages);
 		break;
 	case DAVIT__CORE_REQUEST__OP_DELETE:
 		c->h->deletes++;
@@ -278,7 +352,7 @@ static inline void fake_answer(struct fake_core *c, const Davit__CoreRequest *q)
 		break;
 	case DAVIT__CORE_REQUEST__OP_RESTORE_PREPARE:
 		if (!fake_fails(c, &r, "prepare"))
-			fake_prepare(c, &r);
+			fake_prepare(c, &r, q->restore_prepare->memory);
 		break;
 	case DAVIT__CORE_REQUEST__OP_RESTORE_RUN:
 		if (!fake_fails(c, &r, "run"))
@@ -294,6 +368,30 @@ static inline void fake_answer(struct fake_core *c, const Davit__CoreRequest *q)
 		r.result_case = DAVIT__CORE_REPLY__RESULT_CLOCK;
 		r.clock = &clock;
 		fake_reply(c, &r, NULL, 0);
+		break;
+	case DAVIT__CORE_REQUEST__OP_MEMORY:
+		if (!fake_fails(c, &r, "memory"))
+			fake_one(c, &r, fake_memory_open(c->h, false));
+		break;
+	case DAVIT__CORE_REQUEST__OP_LAYER_COPY:
+		if (!fake_fails(c, &r, "layer_copy"))
+			fake_layer_copy(c, &r);
+		break;
+	case DAVIT__CORE_REQUEST__OP_THROTTLE:
+		fake_throttle(c, &r);
+		break;
+	case DAVIT__CORE_REQUEST__OP_MEMORY_ATTACH:
+		fake_one(c, &r, fake_memory_open(c->h, true));
+		break;
+	case DAVIT__CORE_REQUEST__OP_MEMORY_WAIT:
+		memory.has_ended = 1;
+		memory.ended = c->h->memory_ended;
+		r.result_case = DAVIT__CORE_REPLY__RESULT_MEMORY;
+		r.memory = &memory;
+		fake_reply(c, &r, NULL, 0);
+		break;
+	case DAVIT__CORE_REQUEST__OP_CHANNEL:
+		fake_one(c, &r, fake_open(c->h));
 		break;
 	case DAVIT__CORE_REQUEST__OP_ANNOUNCE:
 		c->h->announces++;

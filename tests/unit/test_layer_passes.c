@@ -65,7 +65,8 @@ static void assert_same(void)
 {
 	char line[4096];
 	snprintf(line, sizeof(line),
-		 "cd %s && for d in layer to; do (cd $d/upper && find . -printf '%%p %%y %%m %%U:%%G %%T@ %%n %%l\\n' | sort && find . -type f | sort | xargs -r cksum) >$d.list; done; "
+		 "cd %s && for d in layer to; do (cd $d/upper && find . -printf '%%p %%y %%m %%U:%%G %%T@ %%n %%l\\n' | sort && find . -type f | "
+		 "sort | xargs -r cksum) >$d.list; done; "
 		 "diff layer.list to.list >&2",
 		 root);
 	assert_int_equal(system(line), 0);
@@ -101,9 +102,11 @@ static void changes_of_every_kind_arrive(void **state)
 	(void)state;
 	needs_root();
 	begin(&t);
-	shell("mkdir -p a/b/c d e && echo 1 >a/b/c/file && echo 2 >d/file && echo 3 >e/x && ln e/x e/y && ln -s d link && chmod 700 d && mkfifo pipe && echo 4 >f");
+	shell("mkdir -p a/b/c d e && echo 1 >a/b/c/file && echo 2 >d/file && echo 3 >e/x && ln e/x e/y && ln -s d link && chmod 700 d && mkfifo pipe "
+	      "&& echo 4 >f");
 	pass(&t, &nothing, false);
-	shell("rm -r a && echo now a file >a && mv d g && echo 5 >>e/y && rm link && ln -s g link && rm f && mkdir f && echo 6 >f/in && chown 5:6 e && chmod 750 e");
+	shell("rm -r a && echo now a file >a && mv d g && echo 5 >>e/y && rm link && ln -s g link && rm f && mkdir f && echo 6 >f/in && chown 5:6 e "
+	      "&& chmod 750 e");
 	pass(&t, &nothing, false);
 	shell("rm -r f g && rm e/x && touch -d '2001-01-01' e && ln e/y z && truncate -s 3000000 sparse && mv pipe e/pipe && mknod white c 0 0");
 	pass(&t, &nothing, true);
@@ -205,8 +208,8 @@ static void layer_in_full_use_arrives_as_it_ends(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(what_did_not_change_is_sent_once),	  T(changes_of_every_kind_arrive),	    T(change_in_the_same_tick_arrives),
-		T(write_through_a_mapping_arrives), T(layer_in_full_use_arrives_as_it_ends),
+		T(what_did_not_change_is_sent_once), T(changes_of_every_kind_arrive),	      T(change_in_the_same_tick_arrives),
+		T(write_through_a_mapping_arrives),  T(layer_in_full_use_arrives_as_it_ends),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

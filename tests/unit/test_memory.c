@@ -86,17 +86,17 @@ static void wrong_records_are_refused(void **state)
 		{ .type = 6 },
 		{ .type = 34 },
 		{ .type = 0xffff },
-		{ .type = MEMORY_DATA, .pid = 1, .vaddr = PAGE },					   /* no pages */
-		{ .type = MEMORY_DATA, .pid = 1, .vaddr = PAGE, .pages = MEMORY_DATA_PAGES_MAX + 1 },	   /* too many */
-		{ .type = MEMORY_DATA, .vaddr = PAGE, .pages = 1 },					   /* of nobody */
-		{ .type = MEMORY_DATA, .pid = 1 << 22, .vaddr = PAGE, .pages = 1 },			   /* of no pid */
-		{ .type = MEMORY_ZERO, .pid = 1, .vaddr = PAGE + 1, .pages = 1 },			   /* within a page */
-		{ .type = MEMORY_ZERO, .pid = 1, .vaddr = MEMORY_ADDRESS_MAX, .pages = 1 },		   /* no user memory */
-		{ .type = MEMORY_ZERO, .pid = 1, .vaddr = MEMORY_ADDRESS_MAX - PAGE, .pages = 2 },	   /* ends there */
-		{ .type = MEMORY_FETCH, .pid = 1, .vaddr = 0, .pages = UINT64_MAX },			   /* overflows */
-		{ .type = MEMORY_FETCH, .pid = 1, .vaddr = 0 },						   /* only a DROP may */
-		{ .type = MEMORY_DROP, .pid = 1, .vaddr = PAGE },					   /* all, but from here */
-		{ .type = MEMORY_ZERO, .pid = 1, .vaddr = PAGE, .pages = 1, .value = 1 },		   /* members it has not */
+		{ .type = MEMORY_DATA, .pid = 1, .vaddr = PAGE },				      /* no pages */
+		{ .type = MEMORY_DATA, .pid = 1, .vaddr = PAGE, .pages = MEMORY_DATA_PAGES_MAX + 1 }, /* too many */
+		{ .type = MEMORY_DATA, .vaddr = PAGE, .pages = 1 },				      /* of nobody */
+		{ .type = MEMORY_DATA, .pid = 1 << 22, .vaddr = PAGE, .pages = 1 },		      /* of no pid */
+		{ .type = MEMORY_ZERO, .pid = 1, .vaddr = PAGE + 1, .pages = 1 },		      /* within a page */
+		{ .type = MEMORY_ZERO, .pid = 1, .vaddr = MEMORY_ADDRESS_MAX, .pages = 1 },	      /* no user memory */
+		{ .type = MEMORY_ZERO, .pid = 1, .vaddr = MEMORY_ADDRESS_MAX - PAGE, .pages = 2 },    /* ends there */
+		{ .type = MEMORY_FETCH, .pid = 1, .vaddr = 0, .pages = UINT64_MAX },		      /* overflows */
+		{ .type = MEMORY_FETCH, .pid = 1, .vaddr = 0 },					      /* only a DROP may */
+		{ .type = MEMORY_DROP, .pid = 1, .vaddr = PAGE },				      /* all, but from here */
+		{ .type = MEMORY_ZERO, .pid = 1, .vaddr = PAGE, .pages = 1, .value = 1 },	      /* members it has not */
 		{ .type = MEMORY_END, .flags = 1 },
 		{ .type = MEMORY_END, .pid = 1 },
 		{ .type = MEMORY_MARK, .value = 1, .vaddr = PAGE },
@@ -134,7 +134,9 @@ static void who_reads_says_which_types_may_come(void **state)
 
 static void a_report_comes_back(void **state)
 {
-	struct memory_report in = { .sent = 1, .zero = 2, .left = 3, .total = 1ULL << 60, .written = 5, .rate = 6, .processes = 7, .stopped_us = 8, .round_us = 10 }, out;
+	struct memory_report
+	    in = { .sent = 1, .zero = 2, .left = 3, .total = 1ULL << 60, .written = 5, .rate = 6, .processes = 7, .stopped_us = 8, .round_us = 10 },
+	    out;
 	uint8_t bytes[MEMORY_REPORT_SIZE];
 
 	(void)state;

@@ -88,6 +88,8 @@ static void throttle_grows_in_steps_to_its_end(void **state)
 	}
 	assert_int_equal(next, ROUNDS_STOP);
 	assert_int_equal(last, ROUNDS_THROTTLE_MAX);
+	r.may_follow = true;
+	assert_int_equal(without_progress(&r), ROUNDS_FREEZE_FOLLOW);
 }
 
 static void rounds_and_time_are_limited(void **state)
