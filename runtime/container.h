@@ -66,9 +66,14 @@ int container_exec(const struct runtime *rt, const char *id, const struct exec_o
 
 struct checkpoint_options {
 	const char *image_path, *work_path;
+	const char *parent_path; /* folder of an earlier pre_dump, relative to image_path: only what changed since is saved; or NULL */
 	bool leave_running, tcp_established, tcp_close, ext_unix_sk, shell_job, file_locks, lazy_pages;
+	bool pre_dump;	 /* memory alone, the container goes on */
+	bool auto_dedup; /* pages of the parent's images that are saved anew are punched out there */
 	const char *lsm_profile;
+	const char *page_server;	/* "ADDRESS:PORT" that takes the pages, or with lazy_pages serves them; or NULL */
 	int page_server_fd;		/* a connected socket to a page server, or -1 */
+	int status_fd;			/* gets one NUL byte when the page server of lazy_pages is ready; 0 or -1: none */
 	int cancel_fd;			/* readable: the dump ends and the container is left as it was; 0 or -1: none */
 	Davit__ObstacleList *obstacles; /* gets the causes of ERR_OBSTACLE, or NULL */
 };
@@ -80,8 +85,8 @@ struct restore_options {
 	struct create_options create; /* bundle, console, pid file, network, stdio */
 	const char *image_path, *work_path;
 	const struct timens_offsets *offsets; /* NULL: those of the images, so that both clocks stand still meanwhile */
-	bool tcp_established, tcp_close, ext_unix_sk, shell_job, file_locks, lazy_pages;
-	const char *lsm_profile;
+	bool tcp_established, tcp_close, ext_unix_sk, shell_job, file_locks, lazy_pages, auto_dedup;
+	const char *lsm_profile, *lsm_mount_context;
 	const Davit__IdRange *ids; /* the user namespace's range, instead of the one in the bundle's config.json */
 	bool paused;		   /* leave it frozen: container_resume starts it */
 	int cancel_fd;		   /* readable: the restore ends and leaves nothing; 0 or -1: none */

@@ -47,6 +47,9 @@ int cli_print(const struct buf *b, struct err *e);
 int cli_status_of_wait(int status);
 /* Keeps the descriptors 3 to 2 + n open over exec. They must be there: ours can then not take their numbers. */
 int cli_preserve_fds(unsigned n, struct err *e);
+/* Check the values of --manage-cgroups-mode and --empty-ns, which checkpoint and restore take from runc's callers. */
+int cli_cgroups_mode(const char *value, struct err *e);
+int cli_empty_ns(const char *value, struct err *e);
 /* What create, run and restore share: --bundle, --console-socket, --pid-file, --network, --preserve-fds, --no-pivot, --no-new-keyring. */
 struct cli_create {
 	struct create_options o;

@@ -157,3 +157,22 @@ int cli_create_finish(struct cli_create *o, struct err *e)
 		o->o.stdio[i] = i;
 	return add_listen_fds(o, e) < 0 ? -1 : cli_preserve_fds(o->o.preserve_fds, e);
 }
+
+int cli_cgroups_mode(const char *value, struct err *e)
+{
+	static const char *const modes[] = { "soft", "full", "strict", "ignore" };
+
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++)
+		if (strcmp(value, modes[i]) == 0)
+			return 0;
+	err_field(e, "manage-cgroups-mode", "unknown mode \"%s\"", value);
+	return err_remedy(e, "use soft, full, strict or ignore");
+}
+
+int cli_empty_ns(const char *value, struct err *e)
+{
+	if (strcmp(value, "network") == 0)
+		return 0;
+	err_field(e, "empty-ns", "the %s namespace cannot be left empty", value);
+	return err_remedy(e, "use network, or leave the option away");
+}

@@ -29,9 +29,11 @@ static const struct cli_option restore_options[] = {
 	{ { "offset-boottime", required_argument, NULL, 280 }, "NS", "CLOCK_BOOTTIME of the container minus the host's" },
 	{ { "paused", no_argument, NULL, 281 }, NULL, "leave the processes frozen: resume starts them" },
 	{ { "ids", required_argument, NULL, 282 }, "START:SIZE", "range of host ids for the user namespace" },
-	{ { "manage-cgroups-mode", required_argument, NULL, 283 }, "MODE", "accepted for runc's callers: davit puts cgroups back itself" },
-	{ { "empty-ns", required_argument, NULL, 284 }, "NAME", "accepted for runc's callers: a network of the container's own is made anew" },
+	{ { "manage-cgroups-mode", required_argument, NULL, 283 }, "MODE", "soft, full, strict or ignore: the cgroup comes from config.json in all" },
+	{ { "empty-ns", required_argument, NULL, 284 }, "NAME", "network: a network of the container's own is always made anew" },
 	{ { "no-subreaper", no_argument, NULL, 285 }, NULL, "accepted for runc's callers" },
+	{ { "auto-dedup", no_argument, NULL, 286 }, NULL, "remove pages from the images as they are restored" },
+	{ { "lsm-mount-context", required_argument, NULL, 287 }, "CONTEXT", "SELinux mount context instead of the saved one" },
 	{ { 0 }, NULL, NULL },
 };
 
@@ -76,6 +78,13 @@ static int take_value(int val, const char *value, struct err *e)
 		return take_offset(value, "offset-boottime", &offsets.boottime, e);
 	case 282:
 		return take_ids(value, e);
+	case 283:
+		return cli_cgroups_mode(value, e);
+	case 284:
+		return cli_empty_ns(value, e);
+	case 287:
+		options.lsm_mount_context = value;
+		return 0;
 	}
 	return 0;
 }
@@ -94,6 +103,7 @@ static int take(struct cli *c, int val, const char *value, struct err *e)
 	options.file_locks |= val == 276;
 	options.lazy_pages |= val == 277;
 	options.paused |= val == 281;
+	options.auto_dedup |= val == 286;
 	return take_value(val, value, e);
 }
 

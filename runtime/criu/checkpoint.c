@@ -5,6 +5,7 @@
  *   2. criu, inside the container's time namespace, freezes the cgroup, dumps, and lets the tasks go on or ends them
  *   3. what CRIU does not keep is written beside its images: stdio's names, clocks
  *   4. a container that ends is waited for; one that stays gets its network back
+ * A pre-dump is step 2 for memory alone, and the container goes on: what follows names it as parent and saves what changed since.
  * A container that was paused before is paused after, with its network as it was: who paused it decides. The images are readable by the
  * container's root later, so the folder's parent has to be private. */
 #include <errno.h>
@@ -41,7 +42,7 @@ struct checkpoint {
 	Davit__OciSpec *spec;
 	struct cgroup *cgroup;
 	Davit__RuntimeNetwork *network;
-	bool was_paused, holds; /* holds: we took the network out */
+	bool was_paused, holds, saved; /* holds: we took the network out; saved: what belongs beside the images */
 	int images, work;
 	char *criu;
 	struct strv stdio;
@@ -91,6 +92,22 @@ static int open_folders(struct checkpoint *c, struct err *e)
 	return c->work < 0 ? -1 : 0;
 }
 
+/* CRIU makes it a symbolic link in the folder of the images. */
+static int check_parent(const struct checkpoint *c, struct err *e)
+{
+	const char *path = c->o->parent_path;
+
+	if (!path)
+		return 0;
+	if (*path == '/')
+		err_field(e, "parent-path", "\"%s\" is absolute", path);
+	else if (!file_exists(c->images, path))
+		err_field(e, "parent-path", "there is no %s in %s", path, c->o->image_path);
+	else
+		return 0;
+	return err_remedy(e, "name the folder of the pre-dump relative to --image-path, like ../first");
+}
+
 static struct obstacle_scan scan_of(const struct checkpoint *c)
 {
 	return (struct obstacle_scan){ .tcp_close = c->o->tcp_close,
@@ -128,11 +145,22 @@ static void explain(const struct checkpoint *c, struct err *e)
 	obstacle_err(c->obstacles, e);
 }
 
+static int fill_memory_opts(struct checkpoint *c, Criu__CriuOpts *opts, struct err *e)
+{
+	const struct checkpoint_options *o = c->o;
+
+	opts->has_track_mem = true;
+	opts->track_mem = o->pre_dump || o->parent_path;
+	if (o->parent_path && pb_set_str(&opts->parent_img, o->parent_path, e) < 0)
+		return -1;
+	return o->page_server ? criu_opts_page_server(o->page_server, opts, e) : 0;
+}
+
 static int fill_opts(struct checkpoint *c, Criu__CriuOpts *opts, struct err *e)
 {
 	const struct checkpoint_options *o = c->o;
-	const struct criu_choices choices = { o->tcp_established, o->tcp_close,	 o->ext_unix_sk, o->shell_job,
-					      o->file_locks,	  o->lazy_pages, o->lsm_profile };
+	const struct criu_choices choices = { o->tcp_established, o->tcp_close,	 o->ext_unix_sk, o->shell_job, o->file_locks,
+					      o->lazy_pages,	  o->auto_dedup, o->lsm_profile, NULL };
 	const char *freezer = cgroup_freezer_path(c->cgroup);
 	auto_free pid_t *pids = NULL;
 	size_t n = 0;
@@ -146,6 +174,8 @@ static int fill_opts(struct checkpoint *c, Criu__CriuOpts *opts, struct err *e)
 	opts->timeout = FREEZE_LIMIT_MS / 1000;
 	if (freezer && pb_set_str(&opts->freeze_cgroup, freezer, e) < 0)
 		return -1;
+	if (fill_memory_opts(c, opts, e) < 0)
+		return -1;
 	if (o->page_server_fd > 0) {
 		if (!(opts->ps = pb_new(&criu__page_server__descriptor, e)))
 			return -1;
@@ -157,12 +187,38 @@ static int fill_opts(struct checkpoint *c, Criu__CriuOpts *opts, struct err *e)
 	return external_dump(c->spec, c->state->pid, opts, e) < 0 ? -1 : external_stdio_dump(c->state->pid, &c->stdio, opts, e);
 }
 
+static int save_beside(struct checkpoint *c, struct err *e)
+{
+	return external_stdio_write(c->images, &c->stdio, e) < 0 ? -1 : clocks_record(c->images, &c->clock, c->state->own_timens, e);
+}
+
+static int save(struct checkpoint *c, struct err *e)
+{
+	if (c->saved)
+		return 0;
+	c->saved = true;
+	if (!c->o->pre_dump && save_beside(c, e) < 0)
+		return -1;
+	/* Restored tasks open images as the container's root. */
+	return fchmod(c->images, 0755) < 0 ? err_sys(e, errno, "chmod %s", c->o->image_path) : 0;
+}
+
+/* With lazy pages the images are used from here on, while criu goes on serving memory. */
+static int on_lazy_ready(struct checkpoint *c, struct err *e)
+{
+	if (save(c, e) < 0)
+		return -1;
+	return c->o->status_fd > 0 && write(c->o->status_fd, "", 1) != 1 ? err_sys(e, errno, "--status-fd %d", c->o->status_fd) : 0;
+}
+
 /* The clocks are read while the tasks stand still: at the first notification after the freeze. */
 static int on_notify(void *arg, const char *action, pid_t pid, int fd, struct err *e)
 {
 	struct checkpoint *c = arg;
 
 	(void)pid, (void)fd;
+	if (str_eq(action, "status-ready"))
+		return on_lazy_ready(c, e);
 	if (str_eq(action, "network-lock") || (str_eq(action, "query-ext-files") && !c->clock.has_container_monotonic))
 		return timens_sample(c->state->pid, &c->clock, e);
 	return 0;
@@ -174,6 +230,7 @@ static int dump(struct checkpoint *c, struct err *e)
 	Criu__CriuReq req = CRIU__CRIU_REQ__INIT;
 	struct criu_callbacks cb = { on_notify, c };
 	int fds[1] = { c->o->page_server_fd };
+	bool by_fd = c->o->page_server_fd > 0;
 
 	if (!opts || fill_opts(c, opts, e) < 0)
 		return -1;
@@ -181,12 +238,12 @@ static int dump(struct checkpoint *c, struct err *e)
 	auto_close int timens = timens_supported() ? timens_of_pid(c->state->pid, e) : -1;
 	if (timens < 0 && timens_supported())
 		return -1;
-	req.type = CRIU__REQ_TYPE__REQ_DUMP;
+	req.type = c->o->pre_dump ? CRIU__REQ_TYPE__REQ_SINGLE_PRE_DUMP : CRIU__REQ_TYPE__REQ_DUMP;
 	req.opts = opts;
 	struct criu_call call = { .criu = c->criu,
 				  .req = &req,
 				  .fds = fds,
-				  .nfds = opts->ps ? 1 : 0,
+				  .nfds = by_fd ? 1 : 0,
 				  .timens_fd = timens,
 				  .tmp_dir = criu_tmp_dir(c->rt),
 				  .log_dirfd = c->work,
@@ -198,7 +255,7 @@ static int dump(struct checkpoint *c, struct err *e)
 
 static int hold_network(struct checkpoint *c, struct err *e)
 {
-	if (!c->network || c->network->n_attachments == 0 || c->was_paused)
+	if (!c->network || c->network->n_attachments == 0 || c->was_paused || c->o->pre_dump)
 		return 0;
 	c->holds = true;
 	return net_hold(c->network, c->dir.id, e);
@@ -229,12 +286,19 @@ static int wait_end(struct checkpoint *c, struct err *e)
 	return ready == 0 ? err_set(e, ERR_TIMEOUT, 0, "container %s does not end after its checkpoint", c->dir.id) : ready < 0 ? -1 : 0;
 }
 
-static int save(struct checkpoint *c, struct err *e)
+/* Told before the container is stopped for it. */
+static int check_tracking(struct checkpoint *c, struct err *e)
 {
-	if (external_stdio_write(c->images, &c->stdio, e) < 0 || clocks_record(c->images, &c->clock, c->state->own_timens, e) < 0)
+	Criu__Features features = CRIU__FEATURES__INIT;
+
+	if (!c->o->pre_dump && !c->o->parent_path)
+		return 0;
+	if (criu_features(c->criu, criu_tmp_dir(c->rt), &features, e) < 0)
 		return -1;
-	/* Restored tasks open images as the container's root. */
-	return fchmod(c->images, 0755) < 0 ? err_sys(e, errno, "chmod %s", c->o->image_path) : 0;
+	if (features.mem_track)
+		return 0;
+	err_set(e, ERR_UNSUPPORTED, 0, "--pre-dump and --parent-path: this kernel does not track written memory for criu (soft-dirty bits)");
+	return err_remedy(e, "checkpoint without them, or on a kernel with CONFIG_MEM_SOFT_DIRTY");
 }
 
 int container_checkpoint(const struct runtime *rt, const char *id, const struct checkpoint_options *o, struct err *e)
@@ -247,7 +311,7 @@ int container_checkpoint(const struct runtime *rt, const char *id, const struct 
 	if (open_container(&c, id, e) < 0 || open_folders(&c, e) < 0 ||
 	    !(c.obstacles = o->obstacles ? o->obstacles : (own = pb_new(&davit__obstacle_list__descriptor, e))) || refuse_early(&c, e) < 0)
 		return -1;
-	if (!(c.criu = criu_find(rt->criu, criu_tmp_dir(rt), e)))
+	if (check_parent(&c, e) < 0 || !(c.criu = criu_find(rt->criu, criu_tmp_dir(rt), e)) || check_tracking(&c, e) < 0)
 		return -1;
 	if (hold_network(&c, e) < 0 || dump(&c, e) < 0) {
 		put_back(&c);
@@ -255,7 +319,7 @@ int container_checkpoint(const struct runtime *rt, const char *id, const struct 
 		return -1;
 	}
 	int rc = save(&c, e);
-	if (o->leave_running)
+	if (o->leave_running || o->pre_dump)
 		put_back(&c);
 	else if (rc == 0)
 		rc = wait_end(&c, e);

@@ -2,6 +2,7 @@
 #include "runtime/criu/options.h"
 #include <errno.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/log.h"
@@ -22,6 +23,8 @@ static void set_flags(const Davit__OciSpec *spec, const struct criu_choices *c, 
 	o->shell_job = c->shell_job;
 	o->file_locks = c->file_locks;
 	o->lazy_pages = c->lazy_pages;
+	o->has_auto_dedup = true;
+	o->auto_dedup = c->auto_dedup;
 	o->has_link_remap = o->link_remap = true;
 	o->has_notify_scripts = o->notify_scripts = true;
 	o->has_orphan_pts_master = o->orphan_pts_master = true;
@@ -47,7 +50,26 @@ int criu_opts_common(const Davit__OciSpec *spec, const struct criu_choices *c, i
 	opts->manage_cgroups_mode = CRIU__CGROUP_MODE__CG_IGNORE;
 	if (c->lsm_profile && pb_set_str(&opts->lsm_profile, c->lsm_profile, e) < 0)
 		return -1;
+	if (c->lsm_mount_context && pb_set_str(&opts->lsm_mount_context, c->lsm_mount_context, e) < 0)
+		return -1;
 	return pb_set_str(&opts->log_file, log_file, e);
+}
+
+int criu_opts_page_server(const char *text, Criu__CriuOpts *opts, struct err *e)
+{
+	const char *colon = strrchr(text, ':');
+	uint64_t port;
+
+	if (!colon || colon == text || str_to_u64(colon + 1, 1, 65535, &port, "page-server", NULL) < 0) {
+		err_field(e, "page-server", "\"%s\" is not ADDRESS:PORT", text);
+		return err_remedy(e, "write for example 10.0.0.2:9999");
+	}
+	auto_free char *address = mem_printf(e, "%.*s", (int)(colon - text), text);
+	if (!address || (!opts->ps && !(opts->ps = pb_new(&criu__page_server__descriptor, e))))
+		return -1;
+	opts->ps->has_port = true;
+	opts->ps->port = (int32_t)port;
+	return pb_set_str(&opts->ps->address, address, e);
 }
 
 const char *criu_tmp_dir(const struct runtime *rt)

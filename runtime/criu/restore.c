@@ -142,8 +142,8 @@ static int plan_stdio(struct restore *r, struct err *e)
 static int plan(struct restore *r, struct err *e)
 {
 	const struct restore_options *o = r->o;
-	const struct criu_choices choices = { o->tcp_established, o->tcp_close,	 o->ext_unix_sk, o->shell_job,
-					      o->file_locks,	  o->lazy_pages, o->lsm_profile };
+	const struct criu_choices choices = { o->tcp_established, o->tcp_close,	 o->ext_unix_sk, o->shell_job,	      o->file_locks,
+					      o->lazy_pages,	  o->auto_dedup, o->lsm_profile, o->lsm_mount_context };
 
 	if (!(r->criu = criu_find(r->c.rt->criu, criu_tmp_dir(r->c.rt), e)) || open_folders(r, e) < 0)
 		return -1;

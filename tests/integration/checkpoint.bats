@@ -234,3 +234,91 @@ print(os.fstat(fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0xb701)).st_ino)' 
 	[[ $output == *"is stopped: only a running or paused one"* ]]
 	[ ! -e "$IMG" ]
 }
+
+@test "pages go to a page server at an address, as runc's option has it" {
+	writable
+	edit "$(args sh -c "x=\$(head -c 2000000 /dev/zero | tr '\\0' x); $COUNTER")"
+	begins
+	retry 5 test -s "$BUNDLE/rootfs/tmp/n"
+	mkdir -p "$TMP/there" "$IMG"
+	local criu port=$((20000 + RANDOM % 20000))
+	for criu in /usr/lib/davit/criu/sbin/criu /usr/sbin/criu; do [ -x "$criu" ] && break; done
+	"$criu" page-server --images-dir "$TMP/there" --address 127.0.0.1 --port $port >/dev/null 2>&1 &
+	local server=$!
+	retry 5 grep -q "$(printf ':%04X 00000000:0000 0A' $port)" /proc/net/tcp
+	saved --page-server 127.0.0.1:$port
+	wait $server
+	[ -z "$(find "$IMG" -name 'pages-*.img')" ]
+	mv "$TMP"/there/*.img "$IMG"/
+	back
+	counts_on
+}
+
+@test "lazy pages are told ready on the status descriptor, and served at the address" {
+	writable
+	edit "$(args sh -c "$COUNTER")"
+	begins
+	retry 5 test -s "$BUNDLE/rootfs/tmp/n"
+	local criu port=$((20000 + RANDOM % 20000)) from
+	for criu in /usr/lib/davit/criu/sbin/criu /usr/sbin/criu; do [ -x "$criu" ] && break; done
+	mkfifo "$TMP/status"
+	saved --lazy-pages --page-server 127.0.0.1:$port --status-fd 9 9<>"$TMP/status" >"$TMP/dumped" 2>&1 &
+	local dump=$!
+	timeout 10 head -c 1 "$TMP/status" >"$TMP/byte" || { cat "$TMP/dumped"; false; }
+	from=$(number)
+	# Where the dump left it the memory is fetched from, by criu's own daemon.
+	mkdir -p "$TMP/lazy"
+	"$criu" lazy-pages --images-dir "$IMG" --work-dir "$TMP/lazy" --page-server --address 127.0.0.1 --port $port --daemon >/dev/null 2>&1 ||
+		{ kill $dump; skip "criu's lazy-pages daemon does not work here"; }
+	edit ".linux.cgroupsPath = \"/davit-test/$ID/again\""
+	dr restore --detach --bundle "$BUNDLE" --pid-file "$TMP/pid2" --image-path "$IMG" --work-path "$TMP/lazy" --lazy-pages "$ID-again" </dev/null >>"$TMP/out" 2>"$TMP/error" ||
+		{
+			cat "$TMP/error"
+			kill $dump
+			grep -q 'userfaultfd descriptor: Operation not permitted' "$TMP/error" || false
+			skip "root may not make a userfaultfd here: the restored half is not shown"
+		}
+	retry 5 above "$from"
+	# The dump ends when the last page has been fetched.
+	retry 10 ended $dump
+	retry 5 is stopped
+	above "$from"
+}
+
+@test "a pre-dump lets the container go on and is the parent of the checkpoint, where the kernel tracks memory" {
+	writable
+	edit "$(args sh -c "x=\$(head -c 2000000 /dev/zero | tr '\\0' x); $COUNTER")"
+	begins
+	retry 5 test -s "$BUNDLE/rootfs/tmp/n"
+	run saved --pre-dump
+	if [ "$status" != 0 ]; then
+		[ "$status" = 1 ]
+		[[ $output == *"does not track written memory"*"checkpoint without them"* ]]
+		counts_on
+		return 0
+	fi
+	counts_on
+	IMG=$TMP/second
+	saved --parent-path ../img --auto-dedup
+	[ "$(du -bc "$IMG"/pages-*.img | tail -1 | cut -f1)" -lt 2000000 ]
+	back
+	counts_on
+}
+
+@test "wrong options of checkpoint are refused with their names, before the container is touched" {
+	writable
+	edit "$(args sh -c "$COUNTER")"
+	begins
+	local option
+	for option in --manage-cgroups-mode=none --empty-ns=pid --page-server=host --page-server=:1 --status-fd=77 --page-server-fd=77 --lazy-pages; do
+		run saved "$option"
+		echo "$option: $output"
+		[ "$status" = 1 ]
+		[[ $output == *"$(sed 's/^--//; s/=.*//' <<<"$option")"* ]]
+	done
+	run saved --parent-path /somewhere
+	[[ $output == *parent-path*"is absolute"* ]]
+	run saved --parent-path ../nowhere
+	[[ $output == *parent-path*"there is no ../nowhere"* ]]
+	counts_on
+}

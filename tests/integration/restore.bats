@@ -172,7 +172,7 @@ gone() {
 
 @test "wrong options are refused with their names" {
 	counter
-	for option in --ids=5 --ids=1:0 --offset-monotonic=x --offset-boottime=99999999999999999999; do
+	for option in --ids=5 --ids=1:0 --offset-monotonic=x --offset-boottime=99999999999999999999 --manage-cgroups-mode=none --empty-ns=pid; do
 		run back "$option"
 		echo "$option: $output"
 		[ "$status" != 0 ]
