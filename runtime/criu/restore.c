@@ -25,6 +25,7 @@
 #include "runtime/hooks.h"
 #include "runtime/init/init.h"
 #include "runtime/namespace.h"
+#include "runtime/userfault.h"
 
 #define OVER_FOLDER "images"
 #define FREEZE_LIMIT_MS 10000
@@ -37,11 +38,13 @@ struct restore {
 	int stdio[3];
 	char *criu;
 	struct stage stage;
+	struct userfault_leave userfault;
 	Criu__CriuOpts *opts;
 };
 
 static void restore_free(struct restore *r)
 {
+	userfault_give_back(&r->userfault);
 	create_end(&r->c);
 	fd_closep(&r->images);
 	fd_closep(&r->work);
@@ -184,16 +187,27 @@ static int setup_namespaces(struct restore *r, pid_t pid, struct err *e)
 	return run_hooks(&r->c, "creating", false, e);
 }
 
+/* Its tasks are about to be made, as the root of a user namespace. */
+static int leave_userfault(struct restore *r, struct err *e)
+{
+	if (!r->o->lazy_pages || ns_how_of_spec(r->c.spec, NS_USER) != NS_NEW)
+		return 0;
+	const char *folder = criu_tmp_dir(r->c.rt);
+	return folder ? userfault_take(&r->userfault, folder, e) : err_set(e, ERR_UNSUPPORTED, 0, "a lazy restore needs a folder on a tmpfs");
+}
+
 static int on_notify(void *arg, const char *action, pid_t pid, int fd, struct err *e)
 {
 	struct restore *r = arg;
 
 	if (str_eq(action, "setup-namespaces"))
-		return setup_namespaces(r, pid, e);
+		return setup_namespaces(r, pid, e) < 0 ? -1 : leave_userfault(r, e);
 	if (str_eq(action, "orphan-pts-master") && fd >= 0 && r->console >= 0)
 		return console_send(r->console, fd, "/dev/console", e);
-	if (str_eq(action, "post-restore"))
+	if (str_eq(action, "post-restore")) {
+		userfault_give_back(&r->userfault); /* all tasks have opened theirs */
 		return create_record(&r->c, pid, "running", e);
+	}
 	if (str_eq(action, "pre-resume") && r->o->paused)
 		return cgroup_freeze_begin(r->c.cgroup, e);
 	return 0;
@@ -250,9 +264,15 @@ static int restore(struct restore *r, struct err *e)
 
 int container_restore(const struct runtime *rt, const char *id, const struct restore_options *o, struct err *e)
 {
-	auto_cleanup(restore_free) struct restore r = {
-		.o = o, .images = -1, .work = -1, .over = -1, .timens = -1, .netns = -1, .console = -1, .stdio = { -1, -1, -1 }
-	};
+	auto_cleanup(restore_free) struct restore r = { .o = o,
+							.images = -1,
+							.work = -1,
+							.over = -1,
+							.timens = -1,
+							.netns = -1,
+							.console = -1,
+							.stdio = { -1, -1, -1 },
+							.userfault = USERFAULT_NONE };
 
 	if (create_begin(rt, id, &o->create, &r.c, e) < 0)
 		return -1;

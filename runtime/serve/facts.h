@@ -12,3 +12,5 @@ int facts_check_cpu(const struct core *c, const ProtobufCBinaryData *cpuinfo, st
 Davit__HostFacts *facts_criu_known(const struct core *c);
 /* Fills what the kernel tells. */
 int facts_kernel(const struct core *c, Davit__HostFacts *f, struct err *e);
+/* Bytes that new programs may have without others suffering (proc_meminfo(5)); 0 if the kernel does not tell. */
+uint64_t facts_memory_available(void);

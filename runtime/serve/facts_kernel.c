@@ -92,6 +92,13 @@ static uint64_t meminfo(const char *text, const char *key)
 	return line ? strtoull(line + strlen(key), NULL, 10) * 1024 : 0;
 }
 
+uint64_t facts_memory_available(void)
+{
+	size_t n = 0;
+	auto_free char *text = file_read(AT_FDCWD, "/proc/meminfo", PROC_FILE_MAX, &n, NULL);
+	return text ? meminfo(text, "MemAvailable:") : 0;
+}
+
 static int add_sizes(const struct core *c, Davit__HostFacts *f, struct err *e)
 {
 	struct statvfs v;

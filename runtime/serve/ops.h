@@ -76,6 +76,9 @@ int op_restore_drop(const struct request *r, struct answer *a, struct err *e);
 /* layer_copy.c, throttle.c */
 int op_layer_copy(const struct request *r, struct answer *a, struct err *e);
 int op_throttle(const struct request *r, struct answer *a, struct err *e);
+/* filling.c */
+int op_memory_attach(const struct request *r, struct answer *a, struct err *e);
+int op_memory_wait(const struct request *r, struct answer *a, struct err *e);
 /* images.c, networks.c, facts.c */
 int op_image_import(const struct request *r, struct answer *a, struct err *e);
 int op_image_list(const struct request *r, struct answer *a, struct err *e);

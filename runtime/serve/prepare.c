@@ -13,6 +13,7 @@
 #include "proto/pb.h"
 #include "runtime/layer/layer.h"
 #include "runtime/net/net.h"
+#include "runtime/pagestore/pagestore.h"
 #include "runtime/serve/binds.h"
 #include "runtime/serve/bundle.h"
 #include "runtime/serve/etc.h"
@@ -180,6 +181,7 @@ int prepare_undo(const struct core *c, const char *name, const struct place *p, 
 	struct err x = { 0 };
 	int all = 0;
 	note(prepare_put_away(c, name, p, true, &x), &x, &all, e);
+	note(pagestore_end(p->monitor, &x), &x, &all, e);
 	note(remove_path(p->move, &x), &x, &all, e);
 	note(remove_path(p->monitor, &x), &x, &all, e);
 	if (!file_exists(AT_FDCWD, p->dir)) {

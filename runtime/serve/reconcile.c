@@ -13,6 +13,7 @@
 #include "runtime/serve/lifecycle.h"
 #include "runtime/serve/prepare.h"
 #include "runtime/serve/records.h"
+#include "runtime/userfault.h"
 
 static int release(const struct place *p, const char *name, struct err *e)
 {
@@ -106,5 +107,5 @@ int reconcile(const struct core *c, struct err *e)
 	each_stray(c, c->monitor_dir, remove_files);
 	each_stray(c, c->logs_dir, remove_files);
 	each_stray(c, moves, remove_files);
-	return 0;
+	return userfault_put_back(c->criu_tmp, e);
 }

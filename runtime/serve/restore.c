@@ -1,5 +1,7 @@
 /* restore_prepare, restore_run, restore_drop: a container arrives.
  *
+ * With `memory` a page store (runtime/pagestore) takes what the dump leaves behind, from before the dump until the container has all of it.
+ *
  * prepare makes its place and takes the four streams at the same time: the layer unpacked in a jail, CRIU's images and memory into
  * RUN/tmp/moves/NAME/images, the log. run lets CRIU restore it, frozen before its first instruction, and then looks at what came out: images come
  * from another host, and what they restore must be no more than this host's policy gave (restore_check.c). drop undoes either.
@@ -8,6 +10,7 @@
  * It is written while CRIU works, since the container stands still meanwhile. */
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 #include "base/file.h"
 #include "base/log.h"
@@ -16,6 +19,7 @@
 #include "runtime/criu/page_server.h"
 #include "runtime/layer/layer.h"
 #include "runtime/net/net.h"
+#include "runtime/pagestore/pagestore.h"
 #include "runtime/serve/facts.h"
 #include "runtime/serve/lifecycle.h"
 #include "runtime/serve/logs.h"
@@ -26,6 +30,7 @@
 #include "runtime/serve/stream.h"
 #include "runtime/serve/task.h"
 #include "runtime/timens.h"
+#include "runtime/userfault.h"
 
 #define LOG_MAX_BYTES (48ULL << 20)
 
@@ -35,7 +40,7 @@ struct arrival {
 	const struct request *r;
 	struct place place;
 	int ours[STREAMS], theirs[STREAMS];
-	int images_dir;
+	int images_dir, memory; /* memory: the agent's end of the page store's socket */
 	char *criu;
 	struct task tasks[STREAMS];
 };
@@ -48,6 +53,7 @@ static void arrival_free(struct arrival *a)
 	}
 	task_end_all(a->tasks, STREAMS);
 	fd_closep(&a->images_dir);
+	fd_closep(&a->memory);
 	free(a->criu);
 	place_free(&a->place);
 }
@@ -125,6 +131,39 @@ static int start_tasks(struct arrival *a, struct err *e)
 	return 0;
 }
 
+/* Processes that share pages since a fork have them each for itself after a move, hence more than the container's own limit. */
+static uint64_t memory_limit(const Davit__ContainerSpec *s)
+{
+	uint64_t available = facts_memory_available();
+	const Davit__Limits *l = s->limits;
+	if (!l || !l->has_memory_bytes)
+		return available;
+	return MIN(available, 2 * MAX(l->memory_bytes, l->memory_swap_bytes));
+}
+
+static int start_store(struct arrival *a, struct err *e)
+{
+	const struct pagestore_options o = { .folder = a->place.monitor,
+					     .work = a->place.move,
+					     .images_dirfd = a->images_dir,
+					     .limit = memory_limit(a->r->msg->restore_prepare->spec) };
+	a->memory = pagestore_start(&o, e);
+	return a->memory < 0 ? -1 : 0;
+}
+
+static int give_streams(struct arrival *a, struct err *e)
+{
+	int fds[STREAMS + 1];
+	memcpy(fds, a->theirs, sizeof(a->theirs));
+	fds[STREAMS] = a->memory;
+	if (request_streams(a->r, fds, a->memory >= 0 ? STREAMS + 1 : STREAMS, e) < 0)
+		return -1;
+	for (size_t i = 0; i < STREAMS; i++)
+		fd_closep(&a->theirs[i]);
+	fd_closep(&a->memory);
+	return 0;
+}
+
 /* With a kept layer the stream must be empty. */
 static int take_streams(struct arrival *a, struct err *e)
 {
@@ -134,10 +173,8 @@ static int take_streams(struct arrival *a, struct err *e)
 		return -1;
 	if ((a->images_dir = file_open_dir(AT_FDCWD, a->place.images, e)) < 0 || !(a->criu = criu_find(r->core->criu, r->core->criu_tmp, e)))
 		return -1;
-	if (open_streams(a, e) < 0 || request_streams(r, a->theirs, STREAMS, e) < 0)
+	if ((r->msg->restore_prepare->memory && start_store(a, e) < 0) || open_streams(a, e) < 0 || give_streams(a, e) < 0)
 		return -1;
-	for (size_t i = 0; i < STREAMS; i++)
-		fd_closep(&a->theirs[i]);
 	if (start_tasks(a, e) < 0)
 		return -1;
 	if (r->msg->restore_prepare->without_layer)
@@ -159,7 +196,8 @@ static int prepare(struct arrival *a, struct err *e)
 int op_restore_prepare(const struct request *r, struct answer *answer, struct err *e)
 {
 	const Davit__CoreRestorePrepare *q = r->msg->restore_prepare;
-	auto_cleanup(arrival_free) struct arrival a = { .r = r, .ours = { -1, -1, -1, -1 }, .theirs = { -1, -1, -1, -1 }, .images_dir = -1 };
+	auto_cleanup(
+	    arrival_free) struct arrival a = { .r = r, .ours = { -1, -1, -1, -1 }, .theirs = { -1, -1, -1, -1 }, .images_dir = -1, .memory = -1 };
 	if (q->has_cpuinfo && facts_check_cpu(r->core, &q->cpuinfo, e) < 0)
 		return -1;
 	if (place_of(r->core, r->name, &a.place, e) < 0 || prepare_place(r->core, q->spec, q->ids, &a.place, "restoring", q->without_layer, e) < 0)
@@ -198,6 +236,8 @@ static int restore_command(const struct request *r, const Davit__ContainerSpec *
 	if (add(v, "--bundle", p->bundle, e) < 0 || add(v, "--image-path", p->images, e) < 0 || add(v, "--work-path", p->move, e) < 0)
 		return -1;
 	if (add(v, q->tcp_close ? "--tcp-close" : "--tcp-established", NULL, e) < 0 || (!s->host_clocks && add_clock(v, q, e) < 0))
+		return -1;
+	if (q->memory && add(v, "--lazy-pages", NULL, e) < 0)
 		return -1;
 	if (file_exists(AT_FDCWD, p->network) && add(v, "--network", p->network, e) < 0)
 		return -1;
@@ -240,7 +280,10 @@ static int run(const struct request *r, const Davit__ContainerSpec *s, const Dav
 {
 	auto_strv struct strv command = { 0 };
 	struct task mark = { .fd = -1, .done = true };
-	bool held = r->msg->restore_run->hold_network;
+	const Davit__CoreRestoreRun *q = r->msg->restore_run;
+	bool held = q->hold_network;
+	if (q->memory && pagestore_restore(p->monitor, q->memory_round, e) < 0)
+		return -1;
 	if (prepare_network(r->core, s, p, held, r->msg->restore_run, e) < 0 || restore_command(r, s, rec->ids, p, &command, e) < 0)
 		return -1;
 	if (task_start(&mark, "mark as restored", NULL, 0, mark_restored, (void *)p, e) < 0)
@@ -248,11 +291,15 @@ static int run(const struct request *r, const Davit__ContainerSpec *s, const Dav
 	const struct launch l = lifecycle_monitor(s, p, &command);
 	pid_t pid = launch_run(r->core, &l, &a->error, e);
 	struct err marked = { 0 };
+	if (pid < 0)
+		(void)userfault_put_back(r->core->criu_tmp, NULL); /* it may have been killed */
 	if (task_wait_all(&mark, 1, -1, &marked) < 0 && pid >= 0) {
 		*e = marked;
 		return -1;
 	}
 	if (pid < 0 || restore_check(r->core, s, rec->ids, pid, e) < 0)
+		return -1;
+	if (q->memory && pagestore_running(p->monitor, pid, e) < 0)
 		return -1;
 	return note_restored(p, held, e);
 }

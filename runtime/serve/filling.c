@@ -1,0 +1,58 @@
+/* memory_attach, memory_wait: a container whose memory follows it.
+ *
+ * A container whose page store has fallen for good runs on with what it was given, and would be given zeros for the rest: it is ended. The store's
+ * guard does that; here it is done for a guard that was killed as well. */
+#include <signal.h>
+#include "base/log.h"
+#include "proto/pb.h"
+#include "runtime/pagestore/pagestore.h"
+#include "runtime/serve/ops.h"
+#include "runtime/serve/records.h"
+
+static void end_container(const struct request *r)
+{
+	struct err e = { 0 };
+	auto_pb(Davit__ContainerStatus) *s = record_status(r->core, r->name, NULL);
+	if (!s || str_eq(s->state, "stopped") || str_eq(s->state, "restoring"))
+		return;
+	if (container_kill(&r->core->rt, r->name, SIGKILL, true, &e) < 0)
+		log_err(LOG_LEVEL_ERROR, "end a container without memory", &e);
+}
+
+int op_memory_attach(const struct request *r, struct answer *a, struct err *e)
+{
+	auto_place p = { 0 };
+	if (place_of(r->core, r->name, &p, e) < 0)
+		return -1;
+	int fd = pagestore_attach(p.monitor, e);
+	if (fd < 0)
+		return -1;
+	a->fds[a->nfds++] = fd;
+	a->reply->result_case = DAVIT__CORE_REPLY__RESULT_STREAMS;
+	a->reply->streams = pb_new(&davit__streams_ready__descriptor, e);
+	return a->reply->streams ? 0 : -1;
+}
+
+static int tell(void *arg, const Davit__MemoryStatus *s, struct err *e)
+{
+	Davit__CoreReply part = DAVIT__CORE_REPLY__INIT;
+	part.result_case = DAVIT__CORE_REPLY__RESULT_MEMORY;
+	part.memory = (Davit__MemoryStatus *)s;
+	return request_part(arg, &part, e);
+}
+
+int op_memory_wait(const struct request *r, struct answer *a, struct err *e)
+{
+	auto_place p = { 0 };
+	auto_pb(Davit__ContainerStatus) *s = record_status(r->core, r->name, e);
+	if (!s || place_of(r->core, r->name, &p, e) < 0)
+		return -1;
+	a->reply->memory = pagestore_wait(p.monitor, r->cancel, tell, (void *)r, e);
+	if (!a->reply->memory) {
+		if (e->code == ERR_CORRUPT)
+			end_container(r);
+		return -1;
+	}
+	a->reply->result_case = DAVIT__CORE_REPLY__RESULT_MEMORY;
+	return 0;
+}

@@ -1,0 +1,208 @@
+/* The page store when something goes wrong: connections cut, a worker killed, a source that lies, a restore that fails. */
+#include "tests/unit/pagestore.h"
+
+static bool cut_off(const struct world *w)
+{
+	char some[4096];
+	ssize_t n = 1;
+	while (n > 0 && fd_wait(w->memory, POLLIN | POLLHUP, WAIT_MS, NULL) > 0)
+		n = recv(w->memory, some, sizeof(some), 0);
+	return n <= 0;
+}
+
+static void after_a_cut_the_next_connection_is_asked_again(void **state)
+{
+	struct world *w = *state;
+	uint64_t n;
+	put(w, MEMORY_DATA, 0, 100, false);
+	pid_t task = start_task(w, look);
+	assert_int_equal(fetched(w, &n), 100);
+	assert_int_equal(fetched(w, &n), 101);
+	const uint8_t half[20] = { 1 };
+	assert_int_equal(fd_write_all(w->memory, half, sizeof(half), NULL), 0); /* cut within a record */
+	fd_closep(&w->memory);
+	w->memory = pagestore_attach(w->dir, &w->e);
+	assert_true(w->memory >= 0);
+	assert_int_equal(fetched(w, &n), 100);
+	assert_int_equal(n, 16);
+	put(w, MEMORY_DATA, 100, PAGES - 100, false);
+	assert_int_equal(status_of(task), 0);
+}
+
+/* The store's processes hold the images' folder open. */
+static pid_t worker_of(const struct world *w)
+{
+	DIR *proc = opendir("/proc");
+	pid_t found = -1;
+	for (struct dirent *x; found < 0 && (x = readdir(proc));) {
+		char path[300], link[300], stat[1024] = "", comm[64] = "";
+		int ppid = 0;
+		snprintf(path, sizeof(path), "/proc/%.20s/stat", x->d_name);
+		if (x->d_name[0] < '1' || x->d_name[0] > '9' || file_read_line(AT_FDCWD, path, stat, sizeof(stat), NULL) < 0 ||
+		    !strstr(stat, "(davit-pages)"))
+			continue;
+		sscanf(strchr(stat, ')'), ") %*c %d", &ppid);
+		snprintf(path, sizeof(path), "/proc/%d/comm", ppid);
+		if (file_read_line(AT_FDCWD, path, comm, sizeof(comm), NULL) < 0 || !str_eq(comm, "davit-pages"))
+			continue;
+		for (int fd = 3; found < 0 && fd < 64; fd++) {
+			snprintf(path, sizeof(path), "/proc/%.20s/fd/%d", x->d_name, fd);
+			ssize_t n = readlink(path, link, sizeof(link) - 1);
+			link[n > 0 ? n : 0] = 0;
+			if (str_eq(link, w->dir))
+				found = atoi(x->d_name);
+		}
+	}
+	closedir(proc);
+	return found;
+}
+
+static void a_killed_worker_has_a_successor_that_loses_nothing(void **state)
+{
+	struct world *w = *state;
+	uint64_t n;
+	put(w, MEMORY_DATA, 0, 100, false);
+	pid_t task = start_task(w, look);
+	assert_int_equal(fetched(w, &n), 100);
+	assert_int_equal(fetched(w, &n), 101);
+	for (int i = 0; i < 3; i++) {
+		pid_t worker = worker_of(w);
+		assert_true(worker > 0);
+		assert_int_equal(kill(worker, SIGKILL), 0);
+		fd_closep(&w->memory);
+		w->memory = pagestore_attach(w->dir, &w->e);
+		if (w->memory < 0)
+			fail_msg("%s", w->e.msg);
+		assert_int_equal(fetched(w, &n), 100);
+	}
+	put(w, MEMORY_DATA, 100, PAGES - 100, false);
+	put(w, MEMORY_END, 0, 0, false);
+	assert_int_equal(status_of(task), 0);
+}
+
+static void a_restore_that_failed_may_be_repeated(void **state)
+{
+	struct world *w = *state;
+	put(w, MEMORY_DATA, 0, PAGES, false);
+	assert_int_equal(pagestore_restore(w->dir, 0, NULL), 0);
+	pid_t first = fork();
+	if (first == 0) {
+		become_task(w, false);
+		_exit(holds(w->area, 0, 20) ? 0 : 1);
+	}
+	(void)status_of(first);
+	pid_t task = start_task(w, look);
+	assert_int_equal(status_of(task), 0);
+}
+
+/* The last round may still be on its way when the tasks are there. */
+static void nothing_is_given_before_the_last_round_is_whole(void **state)
+{
+	struct world *w = *state;
+	put(w, MEMORY_DATA, 0, PAGES, true);
+	assert_int_equal(pagestore_restore(w->dir, 5000, NULL), 0);
+	pid_t task = fork();
+	if (task == 0) {
+		become_task(w, true);
+		_exit(look(w));
+	}
+	put(w, MEMORY_MARK, 4999, 0, false);
+	assert_int_equal(waitpid(task, NULL, WNOHANG), 0);
+	poll(NULL, 0, 50);
+	put(w, MEMORY_DATA, 0, PAGES, false);
+	put(w, MEMORY_MARK, 5000, 0, false);
+	assert_int_equal(pagestore_running(w->dir, task, &w->e), 0);
+	assert_int_equal(status_of(task), 0);
+}
+
+static void a_restore_whose_last_round_is_lost_fails(void **state)
+{
+	struct world *w = *state;
+	assert_int_equal(pagestore_restore(w->dir, 5000, NULL), 0);
+	fd_closep(&w->memory);
+	assert_int_equal(pagestore_running(w->dir, getpid(), &w->e), -1);
+}
+
+static void more_than_the_container_may_have_is_refused(void **state)
+{
+	struct world *w = *state;
+	static uint8_t data[PAGE * MEMORY_DATA_PAGES_MAX];
+	bool open = true;
+	for (uint64_t i = 0; open && i < 2 * LIMIT / sizeof(data); i++) {
+		struct memory_record r = { .type = MEMORY_DATA, .pid = 1, .vaddr = i * sizeof(data), .pages = MEMORY_DATA_PAGES_MAX };
+		uint8_t head[MEMORY_RECORD_SIZE];
+		memory_put(&r, head);
+		open = fd_write_all(w->memory, head, sizeof(head), NULL) == 0 && fd_write_all(w->memory, data, sizeof(data), NULL) == 0;
+	}
+	assert_true(cut_off(w));
+}
+
+static void pages_scattered_over_all_addresses_are_bounded(void **state)
+{
+	struct world *w = *state;
+	bool open = true;
+	for (uint64_t i = 0; open && i < 1000000; i++) {
+		struct memory_record r = { .type = MEMORY_ZERO, .pid = 1 + (uint32_t)(i % 100), .vaddr = i << 24, .pages = 1 };
+		uint8_t head[MEMORY_RECORD_SIZE];
+		memory_put(&r, head);
+		open = fd_write_all(w->memory, head, sizeof(head), NULL) == 0;
+	}
+	assert_false(open);
+	assert_true(cut_off(w));
+}
+
+static void huge_ranges_cost_no_time(void **state)
+{
+	struct world *w = *state;
+	struct memory_record r = { .type = MEMORY_DROP, .pid = PID, .vaddr = 0, .pages = MEMORY_ADDRESS_MAX / PAGE };
+	uint8_t head[MEMORY_RECORD_SIZE];
+	put(w, MEMORY_DATA, 0, PAGES, true);
+	memory_put(&r, head);
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(fd_write_all(w->memory, head, sizeof(head), NULL), 0);
+	put(w, MEMORY_DATA, 0, PAGES, false);
+	put(w, MEMORY_END, 0, 0, false);
+	pid_t task = start_task(w, look);
+	assert_int_equal(status_of(task), 0);
+}
+
+static void what_is_no_record_ends_the_connection(void **state)
+{
+	struct world *w = *state;
+	const uint8_t bad[MEMORY_RECORD_SIZE] = { MEMORY_REST };
+	assert_int_equal(fd_write_all(w->memory, bad, sizeof(bad), NULL), 0);
+	assert_true(cut_off(w));
+	fd_closep(&w->memory);
+	w->memory = pagestore_attach(w->dir, &w->e);
+	assert_true(w->memory >= 0);
+}
+
+static void it_ends_with_the_container(void **state)
+{
+	struct world *w = *state;
+	pid_t task = start_task(w, look);
+	uint64_t n;
+	(void)fetched(w, &n);
+	assert_int_equal(pagestore_running(w->dir, task, &w->e), 0);
+	kill(task, SIGKILL);
+	(void)status_of(task);
+	assert_true(cut_off(w));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(after_a_cut_the_next_connection_is_asked_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_killed_worker_has_a_successor_that_loses_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_restore_that_failed_may_be_repeated, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(nothing_is_given_before_the_last_round_is_whole, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_restore_whose_last_round_is_lost_fails, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(more_than_the_container_may_have_is_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(pages_scattered_over_all_addresses_are_bounded, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(huge_ranges_cost_no_time, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_no_record_ends_the_connection, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(it_ends_with_the_container, set_up, tear_down),
+	};
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
