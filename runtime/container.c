@@ -2,8 +2,11 @@
 #include "runtime/container.h"
 #include <dirent.h>
 #include <errno.h>
+#include <pwd.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -55,13 +58,27 @@ Davit__OciState *container_state(const struct runtime *rt, const char *id, struc
 	return s ? create_oci_state(s, NULL, e) : NULL;
 }
 
+/* The owner's name is the list's alone, as in runc. */
+static int set_owner(const struct runtime *rt, const char *id, Davit__OciState *o, struct err *e)
+{
+	auto_state_dir struct state_dir d;
+	auto_pb(Davit__RuntimeState) *s = NULL;
+	char number[16];
+
+	if (state_dir_open(rt->root, id, false, &d, NULL) < 0 || !(s = state_load(&d, NULL)))
+		return 0;
+	const struct passwd *p = getpwuid(s->owner_uid);
+	snprintf(number, sizeof(number), "%u", s->owner_uid);
+	return pb_set_str(&o->owner, p ? p->pw_name : number, e);
+}
+
 static int add_to_list(const struct runtime *rt, const char *id, Davit__OciStateList *list, struct err *e)
 {
 	struct err one = { 0 };
 	Davit__OciState *s = container_state(rt, id, &one);
 
 	if (s)
-		return pb_push(&list->n_containers, &list->containers, s, e);
+		return pb_push(&list->n_containers, &list->containers, s, e) < 0 ? -1 : set_owner(rt, id, s, e);
 	/* One that is being made or removed right now is no error of the list. */
 	if (one.code != ERR_NOT_FOUND)
 		log_err(LOG_LEVEL_WARN, id, &one);
@@ -90,6 +107,34 @@ Davit__OciStateList *container_list(const struct runtime *rt, struct err *e)
 	return rc < 0 ? NULL : steal_ptr(&list);
 }
 
+/* Without a cgroup: the processes that are in the PID namespace of init. */
+static int pids_of_namespace(pid_t init, pid_t **pids, size_t *n, struct err *e)
+{
+	char path[64], own[64] = "", other[64];
+	size_t cap = 0;
+	DIR *proc = opendir("/proc");
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)init);
+	if (!proc || readlink(path, own, sizeof(own) - 1) < 0) {
+		if (proc)
+			closedir(proc);
+		return err_sys(e, errno, "look for the processes of process %d", (int)init);
+	}
+	for (struct dirent *entry; (entry = readdir(proc));) {
+		pid_t pid = atoi(entry->d_name);
+
+		snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)pid);
+		memset(other, 0, sizeof(other));
+		if (pid <= 0 || readlink(path, other, sizeof(other) - 1) < 0 || strcmp(own, other) != 0)
+			continue;
+		if (mem_grow(pids, &cap, *n + 1, sizeof(**pids), e) < 0)
+			break;
+		(*pids)[(*n)++] = pid;
+	}
+	closedir(proc);
+	return 0;
+}
+
 int container_pids(const struct runtime *rt, const char *id, pid_t **pids, size_t *n, struct err *e)
 {
 	auto_state_dir struct state_dir d;
@@ -98,5 +143,7 @@ int container_pids(const struct runtime *rt, const char *id, pid_t **pids, size_
 
 	if (state_dir_open(rt->root, id, false, &d, e) < 0 || !(s = state_load(&d, e)))
 		return -1;
-	return cgroup_open(s, &c, e) < 0 ? -1 : cgroup_pids(c, pids, n, e);
+	if (cgroup_open(s, &c, e) < 0)
+		return -1;
+	return cgroup_is_none(c) ? pids_of_namespace(s->pid, pids, n, e) : cgroup_pids(c, pids, n, e);
 }

@@ -116,8 +116,12 @@ int container_kill(const struct runtime *rt, const char *id, int sig, bool all, 
 	const char *status = state_status(s);
 	if (strcmp(status, "stopped") == 0 && !all)
 		return wrong_state(id, "signal", status, e);
-	if (all || (sig == SIGKILL && outlives_init(&d)))
-		return cgroup_open(s, &c, e) < 0 ? -1 : cgroup_kill(c, sig, e);
+	if (all || (sig == SIGKILL && outlives_init(&d))) {
+		if (cgroup_open(s, &c, e) < 0)
+			return -1;
+		if (!cgroup_is_none(c))
+			return cgroup_kill(c, sig, e);
+	}
 	if (signal_init(s, sig, e) < 0)
 		return -1;
 	/* A frozen task of v1 takes even SIGKILL only when it is thawed. */

@@ -16,6 +16,7 @@
 #include "runtime/init/init.h"
 #include "runtime/init/sync.h"
 #include "runtime/lsm.h"
+#include "runtime/rootless.h"
 #include "runtime/run.h"
 #include "runtime/seccomp_listener.h"
 
@@ -59,7 +60,13 @@ static int fill_plan(struct create *c, struct init_plan *p, struct err *e)
 	    (strv_addf(&p->process.env, e, "LISTEN_FDS=%u", c->options->listen_fds) < 0 || strv_add(&p->process.env, "LISTEN_PID=1", e) < 0))
 		return -1;
 	set_offsets(p);
-	if (ns_set_of_spec(s, &p->ns, e) < 0 || lsm_check(s->process, e) < 0)
+	if (ns_set_of_spec(s, &p->ns, e) < 0)
+		return -1;
+	p->in_userns = rootless_is();
+	if (rootless_has_entered())
+		p->ns.how[NS_USER] = NS_HOST;
+	p->raises_loopback = p->ns.how[NS_NETWORK] == NS_NEW && !c->network;
+	if (lsm_check(s->process, e) < 0)
 		return -1;
 	return p->ns.how[NS_MOUNT] == NS_NEW ? mount_set_open(s, c->bundle, c->state, &p->mounts, e) : 0;
 }
@@ -106,7 +113,7 @@ static int run_host_hooks(struct create *c, struct init_child *child, struct err
 
 static int follow(struct create *c, struct init_plan *p, struct init_child *child, const char *phase, struct err *e)
 {
-	if (create_network_of(c, child->pid, e) < 0 || run_host_hooks(c, child, e) < 0)
+	if ((c->network && create_network_of(c, child->pid, e) < 0) || run_host_hooks(c, child, e) < 0)
 		return -1;
 	if (p->process.filter && p->process.filter->notifies && seccomp_listener_pass(child, c->spec->linux->seccomp, c->state, e) < 0)
 		return -1;

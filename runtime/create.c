@@ -14,6 +14,7 @@
 #include "proto/json.h"
 #include "runtime/namespace.h"
 #include "runtime/net/net.h"
+#include "runtime/rootless.h"
 #include "runtime/self.h"
 #include "runtime/timens.h"
 #include "runtime/validate.h"
@@ -90,7 +91,7 @@ static int new_state(struct create *c, const char *id, struct err *e)
 		return -1;
 	c->state->has_created_ns = c->state->has_owner_uid = c->state->has_own_timens = c->state->has_own_userns = true;
 	c->state->created_ns = clock_now_ns(CLOCK_REALTIME);
-	c->state->owner_uid = getuid();
+	c->state->owner_uid = rootless_caller();
 	c->state->own_timens = ns_how_of_spec(c->spec, NS_TIME) == NS_NEW;
 	c->state->own_userns = ns_how_of_spec(c->spec, NS_USER) == NS_NEW;
 	if (c->network && pb_set_str(&c->state->network_file, c->options->network_file, e) < 0)
@@ -136,8 +137,8 @@ int create_begin(const struct runtime *rt, const char *id, const struct create_o
 		err_set(e, ERR_UNSUPPORTED, 0, "--systemd-cgroup: cgroups are made by davit-runtime itself, not by systemd");
 		return err_remedy(e, "use the cgroupfs driver: podman --cgroup-manager=cgroupfs, containerd SystemdCgroup = false");
 	}
-	if (state_check_id(id, e) < 0 || load(c, e) < 0 || (o->protect_self && self_protect(c->spec, e) < 0) || new_state(c, id, e) < 0 ||
-	    state_dir_create(rt->root, id, &c->dir, e) < 0)
+	if (state_check_id(id, e) < 0 || load(c, e) < 0 || (o->protect_self && self_protect(c->spec, e) < 0) || rootless_enter(c->spec, e) < 0 ||
+	    new_state(c, id, e) < 0 || state_dir_create(rt->root, id, &c->dir, e) < 0)
 		return -1;
 	if (make(c, id, e) == 0)
 		return 0;

@@ -136,11 +136,27 @@ static void cgroup_name(const char *controllers, char *out, size_t cap)
 	snprintf(out, cap, "%s", str_prefix(controllers, "name=") ? controllers + 5 : controllers);
 }
 
+/* A container without a cgroup of its own, which its user could not make, sees the host's, to read. */
+static int open_host_cgroups(struct mount_set *s, struct err *e)
+{
+	struct mount_cgroup *c = &s->cgroups[0];
+
+	c->fd = open_tree(AT_FDCWD, "/sys/fs/cgroup", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	if (c->fd < 0)
+		return err_sys(e, errno, "clone /sys/fs/cgroup");
+	s->ncgroups = 1;
+	if (mount_propagate(c->fd, MS_PRIVATE, true) < 0)
+		return err_sys(e, errno, "set mount propagation");
+	return set_attr(c->fd, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, 0, true, e);
+}
+
 static int open_cgroups(struct mount_set *s, const Davit__RuntimeState *state, struct err *e)
 {
 	s->cgroups = mem_new(state->n_cgroups ? state->n_cgroups : 1, sizeof(*s->cgroups), e);
 	if (!s->cgroups)
 		return -1;
+	if (state->n_cgroups == 0)
+		return open_host_cgroups(s, e);
 	for (size_t i = 0; i < state->n_cgroups; i++) {
 		struct mount_cgroup *c = &s->cgroups[i];
 

@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <sys/resource.h>
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "runtime/rootless.h"
 
 static const struct {
 	const char *name;
@@ -74,6 +76,12 @@ int rlimit_oom_score(const char *path, const char *value, struct err *e)
 		return 0;
 	if (file_write_pseudo(AT_FDCWD, path, value, e) == 0)
 		return 0;
+	/* As runc: what podman asks for on behalf of an ordinary user is a wish. */
+	if (rootless_is()) {
+		log_warn("process.oomScoreAdj: %s is left away: lowering it takes root of the host", value);
+		err_clear(e);
+		return 0;
+	}
 	if (e)
 		snprintf(e->field, sizeof(e->field), "process.oomScoreAdj");
 	return err_remedy(e, "lowering it needs CAP_SYS_RESOURCE on the host: use a higher one");

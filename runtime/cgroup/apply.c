@@ -8,6 +8,7 @@
 #include <string.h>
 #include "base/file.h"
 #include "runtime/cgroup/internal.h"
+#include "runtime/rootless.h"
 
 static const struct hierarchy *hierarchy_of_step(const struct cgroup *c, const struct step *s)
 {
@@ -41,6 +42,12 @@ static int explain_missing(const struct cgroup *c, const struct step *s, int sys
 	const char *name = controller_name(s->controller, s->unified);
 	const struct hierarchy *h = hierarchy_of_step(c, s);
 	if (sys == ENODEV || !(h->controllers & CONTROLLER_BIT(s->controller))) {
+		if (rootless_is()) {
+			err_set(e, ERR_DENIED, 0, "%s: user %u may not set limits in the %s cgroup controller", s->field, (unsigned)rootless_caller(),
+				name);
+			err_remedy(e, REMEDY_DELEGATION);
+			return set_field(e, s);
+		}
 		err_set(e, ERR_UNSUPPORTED, 0, "%s: this host has no %s cgroup controller", s->field, name);
 		err_remedy(e, "mount or enable the %s controller, or leave the field out", name);
 	} else {

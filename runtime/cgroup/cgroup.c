@@ -3,11 +3,13 @@
  * On v1 every mounted hierarchy is joined, the named ones too: a service manager that tracks services by name=systemd would
  * otherwise end the container with the service that made it. A cgroup2 beside v1 hierarchies is joined for two reasons only: a limit
  * needs a controller that is nowhere else, or the caller itself is in a cgroup of it (then a service manager tracks by it). */
+#include <errno.h>
 #include <string.h>
 #include "base/file.h"
 #include "base/path.h"
 #include "proto/pb.h"
 #include "runtime/cgroup/internal.h"
+#include "runtime/rootless.h"
 
 struct hierarchy *cgroup_hierarchy_of(const struct cgroup *c, enum controller controller)
 {
@@ -31,6 +33,11 @@ const struct hierarchy *cgroup_process_hierarchy(const struct cgroup *c)
 	return h ? h : &c->h[0];
 }
 
+bool cgroup_is_none(const struct cgroup *c)
+{
+	return c->n == 0;
+}
+
 void cgroup_freep(struct cgroup **c)
 {
 	if (*c) {
@@ -38,6 +45,15 @@ void cgroup_freep(struct cgroup **c)
 		free(*c);
 	}
 	*c = NULL;
+}
+
+static void drop(struct cgroup *c, size_t i)
+{
+	struct cgroup one = { .h = { c->h[i] }, .n = 1 };
+
+	cgroup_clear(&one);
+	c->h[i] = c->h[--c->n];
+	c->h[c->n] = (struct hierarchy){ .fd = -1 };
 }
 
 /* Leaves a cgroup2 beside v1 hierarchies out unless it is needed. */
@@ -50,9 +66,7 @@ static void drop_needless_unified(struct cgroup *c, unsigned wanted)
 		struct hierarchy *h = &c->h[i];
 		if (!h->unified || !v1 || *h->own || (wanted & h->controllers & ~v1))
 			continue;
-		struct cgroup one = { .h = { *h }, .n = 1 };
-		cgroup_clear(&one);
-		c->h[i] = c->h[--c->n];
+		drop(c, i);
 		return;
 	}
 }
@@ -81,12 +95,35 @@ static int hierarchy_set_path(struct hierarchy *h, const char *path, struct err 
 	return 0;
 }
 
+/* What is the host's root's alone is left out for others. */
+static int make_one(struct cgroup *c, size_t i, const char *path, struct err *e)
+{
+	struct err cause = { 0 };
+
+	if (hierarchy_set_path(&c->h[i], path, e) < 0)
+		return -1;
+	if (hierarchy_make(&c->h[i], &cause) == 0)
+		return 1;
+	if (rootless_is())
+		if (cause.code == ERR_DENIED || cause.sys == EROFS) {
+			drop(c, i);
+			return 0;
+		}
+	if (e)
+		*e = cause;
+	return -1;
+}
+
 static int make_all(struct cgroup *c, const char *path, const Davit__OciResources *r, struct err *e)
 {
-	for (size_t i = 0; i < c->n; i++)
-		if (hierarchy_set_path(&c->h[i], path, e) < 0 || hierarchy_make(&c->h[i], e) < 0)
+	for (size_t i = 0; i < c->n;) {
+		int made = make_one(c, i, path, e);
+		if (made < 0)
 			return -1;
-	if (devices_apply(c, r ? r->devices : NULL, r ? r->n_devices : 0, true, e) < 0)
+		i += (size_t)made;
+	}
+	/* Who is no root makes no devices: the host's modes decide, and the kernel takes no program from it. */
+	if (!rootless_is() && devices_apply(c, r ? r->devices : NULL, r ? r->n_devices : 0, true, e) < 0)
 		return -1;
 	return r ? resources_apply(c, r, e) : 0;
 }
@@ -127,6 +164,7 @@ int cgroup_open(const Davit__RuntimeState *s, struct cgroup **out, struct err *e
 	auto_cgroup struct cgroup *c = mem_new(1, sizeof(*c), e);
 	if (!c)
 		return -1;
+	c->h[0].fd = -1;
 	for (size_t i = 0; i < s->n_cgroups && i < HIERARCHY_MAX; i++) {
 		struct err one = { 0 };
 		if (open_one(s->cgroups[i], &c->h[c->n++], &one) == 0)
@@ -140,7 +178,7 @@ int cgroup_open(const Davit__RuntimeState *s, struct cgroup **out, struct err *e
 		struct cgroup gone = { .h = { c->h[--c->n] }, .n = 1 };
 		cgroup_clear(&gone);
 	}
-	if (c->n == 0)
+	if (c->n == 0 && s->n_cgroups > 0)
 		return err_set(e, ERR_NOT_FOUND, 0, "no cgroup of container %s is left", s->id);
 	*out = steal_ptr(&c);
 	return 0;

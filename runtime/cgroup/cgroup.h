@@ -17,12 +17,15 @@ struct strv;
 int cgroup_host_controllers(struct strv *out, struct err *e);
 
 /* Makes the folders of `path` (OCI cgroupsPath: absolute = below each hierarchy's root, relative or NULL = below the caller's own cgroup; NULL:
- * "davit/ID") and sets the resources (may be NULL). ERR_EXISTS: a cgroup with processes is there. What was made is removed again on failure. */
+ * "davit/ID") and sets the resources (may be NULL). ERR_EXISTS: a cgroup with processes is there. What was made is removed again on failure. Who is
+ * no root gets those hierarchies in which it may make cgroups, perhaps none: cgroup_is_none(). */
 int cgroup_create(const char *path, const char *id, const Davit__OciResources *r, struct cgroup **out, struct err *e);
 /* The cgroup that a state tells of. */
 int cgroup_open(const Davit__RuntimeState *s, struct cgroup **out, struct err *e);
 /* Narrows an open cgroup to one below it. where: "PATH" (all hierarchies) or "CONTROLLER[,CONTROLLER]:PATH". The folder must be there. */
 int cgroup_narrow(struct cgroup *c, const char *where, struct err *e);
+/* Of a container that never had a cgroup of its own. Limits of it are refused, it has no processes to list and is not frozen. */
+bool cgroup_is_none(const struct cgroup *c);
 void cgroup_freep(struct cgroup **c);
 #define auto_cgroup __attribute__((cleanup(cgroup_freep)))
 /* Fills s->cgroups. */

@@ -17,6 +17,11 @@ static const struct hierarchy *freezer(const struct cgroup *c, struct err *e)
 {
 	const struct hierarchy *h = cgroup_hierarchy_of(c, CONTROLLER_FREEZER);
 	if (!h) {
+		if (cgroup_is_none(c)) {
+			err_set(e, ERR_UNSUPPORTED, 0, "the container has no cgroup of its own to be frozen by");
+			err_remedy(e, REMEDY_DELEGATION);
+			return NULL;
+		}
 		err_set(e, ERR_UNSUPPORTED, 0, "this host has no freezer cgroup controller");
 		err_remedy(e, "mount the freezer controller");
 	}

@@ -32,6 +32,8 @@ const char *controller_name(enum controller c, bool unified);
 /* The bits of a list split at any of `separators`; names that are not in the table are passed over. */
 unsigned controller_parse(const char *list, const char *separators);
 
+#define REMEDY_DELEGATION "run it as root, or in a cgroup that is yours: `systemd-run --user --scope -p Delegate=yes …`, or --systemd-cgroup"
+
 /* One mounted hierarchy and the container's folder in it. */
 struct hierarchy {
 	bool unified;

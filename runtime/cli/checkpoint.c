@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "proto/pb.h"
 #include "runtime/cli/cli.h"
+#include "runtime/rootless.h"
 
 static struct checkpoint_options options = { .image_path = "checkpoint", .page_server_fd = -1, .status_fd = -1, .cancel_fd = -1 };
 
@@ -84,6 +85,8 @@ static int take(struct cli *c, int val, const char *value, struct err *e)
 static int run_checkpoint(struct cli *c, int argc, char **argv, struct err *e)
 {
 	(void)argc;
+	if (rootless_is())
+		return rootless_refuse("a checkpoint by criu", e);
 	if (!(c->obstacles = pb_new(&davit__obstacle_list__descriptor, e)))
 		return -1;
 	options.obstacles = c->obstacles;

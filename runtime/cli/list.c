@@ -59,7 +59,7 @@ static int print_table(const Davit__OciStateList *l, struct err *e)
 	for (size_t i = 0; i < l->n_containers; i++) {
 		const Davit__OciState *s = l->containers[i];
 
-		if (buf_printf(&b, e, "%-*s%-12d%-12s%-*s%-30s%s\n", id, s->id, s->pid, s->status, bundle, s->bundle, s->created, "root") < 0)
+		if (buf_printf(&b, e, "%-*s%-12d%-12s%-*s%-30s%s\n", id, s->id, s->pid, s->status, bundle, s->bundle, s->created, s->owner) < 0)
 			return -1;
 	}
 	return cli_print(&b, e);

@@ -4,6 +4,7 @@
  * the program goes on as a sealed copy of itself (runtime/self.h). Then global options, the command's options, the command. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/close_range.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ static const struct cli_command *const commands[] = {
 };
 
 static const struct cli_option globals[] = {
-	{ { "root", required_argument, NULL, 256 }, "DIR", "state folder (default: " DEFAULT_ROOT ")" },
+	{ { "root", required_argument, NULL, 256 }, "DIR", "state folder (default: " DEFAULT_ROOT ", of users $XDG_RUNTIME_DIR/davit-runtime)" },
 	{ { "log", required_argument, NULL, 257 }, "FILE", "log file (default: standard error)" },
 	{ { "log-format", required_argument, NULL, 258 }, "FORMAT", "text (default) or json" },
 	{ { "debug", no_argument, NULL, 259 }, NULL, "log more" },
@@ -183,9 +184,20 @@ static int start(struct cli *c, int argc, char **argv, struct err *e)
 	return run_command(c, argc - first, argv + first, e);
 }
 
+/* An ordinary user has a folder of its own below /run, where there is a session (XDG Base Directory). */
+static const char *default_root(void)
+{
+	static char path[PATH_MAX];
+	const char *run = getenv("XDG_RUNTIME_DIR");
+
+	if (geteuid() == 0 || !run || *run != '/' || snprintf(path, sizeof(path), "%s/davit-runtime", run) >= (int)sizeof(path))
+		return DEFAULT_ROOT;
+	return path;
+}
+
 int main(int argc, char **argv)
 {
-	struct cli c = { .rt = { .root = DEFAULT_ROOT } };
+	struct cli c = { .rt = { .root = default_root() } };
 	struct err e = { 0 };
 	int status;
 

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "proto/pb.h"
 #include "runtime/cli/cli.h"
+#include "runtime/rootless.h"
 
 static struct restore_options options = { .image_path = "checkpoint", .cancel_fd = -1 };
 static struct cli_create create;
@@ -125,6 +126,8 @@ static int run_restore(struct cli *c, int argc, char **argv, struct err *e)
 	pid_t pid = 0;
 
 	(void)argc;
+	if (rootless_is())
+		return rootless_refuse("a restore by criu", e);
 	if (cli_create_finish(&create, e) < 0 || !(c->obstacles = pb_new(&davit__obstacle_list__descriptor, e)))
 		return -1;
 	options.create = create.o;

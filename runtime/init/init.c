@@ -5,9 +5,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "base/fd.h"
 #include "base/path.h"
@@ -15,6 +18,12 @@
 #include "runtime/hooks.h"
 #include "runtime/init/init.h"
 #include "runtime/init/sync.h"
+
+/* Ids are not the host's, and devices can only be bind mounted. */
+static bool has_own_user(const struct init_plan *plan)
+{
+	return plan->ns.how[NS_USER] != NS_HOST || plan->in_userns;
+}
 
 /* Privileges: id of the host's root; all capabilities, in the new user namespace if there is one, else on the host. */
 static int stage_host_id(struct init_plan *plan, int *host_root, struct err *e)
@@ -37,6 +46,15 @@ static int stage_host_id(struct init_plan *plan, int *host_root, struct err *e)
 	/* The way to it may be closed to the container's root. */
 	*host_root = open(plan->mounts.rootfs_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return *host_root < 0 ? err_sys(e, errno, "open the root filesystem %s", plan->mounts.rootfs_path) : 0;
+}
+
+/* A new network namespace has lo, down. */
+static int raise_loopback(struct err *e)
+{
+	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	auto_close int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	return sock < 0 || ioctl(sock, SIOCSIFFLAGS, &lo) < 0 ? err_sys(e, errno, "set lo up") : 0;
 }
 
 static int set_names(const Davit__OciSpec *s, struct err *e)
@@ -78,7 +96,7 @@ static int stage_root(struct init_plan *plan, int host_root, struct err *e)
 	p->root = m->rootfs;
 	if (mount_rootfs(m, host_root, e) < 0 || mount_all(m, plan->spec, e) < 0)
 		return -1;
-	if (m->own_dev && device_make_all(p->root, l, plan->ns.how[NS_USER] != NS_HOST, e) < 0)
+	if (m->own_dev && device_make_all(p->root, l, has_own_user(plan), e) < 0)
 		return -1;
 	if (init_open_console(p, true, e) < 0 || make_cwd(plan, e) < 0 || mount_finish(m, e) < 0 || run_hooks(plan, e) < 0)
 		return -1;
@@ -103,7 +121,7 @@ static int stage_foreign_root(struct init_plan *plan, struct err *e)
 static int stage_container_id(struct init_plan *plan, int host_root, struct err *e)
 {
 	struct init_process *p = &plan->process;
-	bool own_user = plan->ns.how[NS_USER] != NS_HOST;
+	bool own_user = has_own_user(plan);
 
 	if (sync_wait(p->sync, SYNC_GO, NULL, e) < 0)
 		return -1;
@@ -112,6 +130,8 @@ static int stage_container_id(struct init_plan *plan, int host_root, struct err 
 	/* A change of ids makes /proc/self the host's root's. In a PID namespace of its own there is nobody who could look into this process yet. */
 	if (own_user && plan->ns.how[NS_PID] == NS_NEW && prctl(PR_SET_DUMPABLE, 1) < 0)
 		return err_sys(e, errno, "own /proc/self");
+	if (plan->raises_loopback && raise_loopback(e) < 0)
+		return -1;
 	if (set_names(plan->spec, e) < 0 || init_sysctl(p->proc, plan->spec->linux, false, e) < 0)
 		return -1;
 	return plan->ns.how[NS_MOUNT] == NS_NEW ? stage_root(plan, host_root, e) : stage_foreign_root(plan, e);

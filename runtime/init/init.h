@@ -50,6 +50,8 @@ struct init_plan {
 	const struct cgroup *cgroup;
 	struct timens_offsets offsets; /* of a new time namespace */
 	const Davit__OciState *state;  /* for createContainer hooks; pid not yet set */
+	bool raises_loopback;	       /* nobody else configures its new network namespace */
+	bool in_userns;		       /* without root of the host: the runtime itself is in a user namespace, the container's or one around it */
 };
 
 struct init_child {
