@@ -1,0 +1,309 @@
+"""One of the two hosts of tests/lib/hosts.sh as the fault tests see it: its agent, its processes, its disk, its network, and what is left of a container.
+
+A process belongs to the host whose network namespace it is in, or whose core it descends from. The state folder of each host is a
+small tmpfs of its own, so that it can be filled; a read-only disk is a read-only bind mount over the folder that is written to.
+"""
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+LIB = os.path.join(HERE, "..", "lib", "hosts.sh")
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path, timeout):
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class ApiError(Exception):
+    pass
+
+
+def run(*command, check=True):
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if check and done.returncode != 0:
+        raise RuntimeError("%s: %s" % (" ".join(command), done.stderr.strip() or done.returncode))
+    return done.stdout
+
+
+def read(path, default=""):
+    try:
+        with open(path, "rb") as f:
+            return f.read().decode(errors="replace")
+    except OSError:
+        return default
+
+
+class Process:
+    def __init__(self, pid):
+        self.pid = pid
+        stat = read("/proc/%d/stat" % pid)
+        self.name = stat[stat.find("(") + 1:stat.rfind(")")]
+        rest = stat[stat.rfind(")") + 2:].split()
+        self.parent = int(rest[1]) if rest else 0
+        self.state = rest[0] if rest else "X"
+        self.command = read("/proc/%d/cmdline" % pid).replace("\0", " ").strip()
+        try:
+            self.net = os.readlink("/proc/%d/ns/net" % pid)
+        except OSError:
+            self.net = ""
+
+
+def all_processes():
+    return {int(p): Process(int(p)) for p in os.listdir("/proc") if p.isdigit()}
+
+
+def parse_journal(path):
+    """The states of a journal's whole entries, oldest first (migrate/journal.h)."""
+    try:
+        with open(path, "rb") as f:
+            data = f.read()
+    except OSError:
+        return []
+    states, at = [], 0
+    while at + 12 <= len(data):
+        length = struct.unpack_from("<I", data, at + 8)[0]
+        body = data[at + 12:at + 12 + length]
+        if length == 0 or len(body) < length or body[0] != 0x0a:
+            break
+        states.append(body[2:2 + body[1]].decode(errors="replace"))
+        at += 12 + length
+    return states
+
+
+class Host:
+    def __init__(self, letter, directory, tag):
+        self.letter, self.dir, self.tag = letter, directory, tag
+        self.name = "host-" + letter
+        self.root = os.path.join(directory, letter)
+        self.netns = "dv%s-%s" % (tag, letter)
+        self.net = "net:[%d]" % os.stat("/run/netns/" + self.netns).st_ino
+        self.read_only = []
+
+    # The agent and its API.
+
+    def shell(self, script):
+        env = dict(os.environ, HOSTS_DIR_GIVEN=self.dir, HOSTS_TAG_GIVEN=self.tag)
+        command = '. "$0"; HOSTS_DIR=$HOSTS_DIR_GIVEN HOSTS_TAG=$HOSTS_TAG_GIVEN; ' + script
+        return subprocess.run(["bash", "-c", command, LIB], env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+    def start(self):
+        done = self.shell("host_start %s </dev/null" % self.letter)
+        if done.returncode != 0:
+            raise RuntimeError("davitd of %s does not start: %s" % (self.name, done.stderr.strip()))
+
+    def answers(self):
+        try:
+            self.call("GET", "/healthz", timeout=2, plain=True)
+            return True
+        except (OSError, ApiError):
+            return False
+
+    def call(self, method, path, body=None, timeout=20, plain=False):
+        c = UnixConnection(os.path.join(self.root, "run", "davit.sock"), timeout)
+        try:
+            data = json.dumps(body) if body is not None else None
+            c.request(method, path, data, {"Content-Type": "application/json"} if data else {})
+            answer = c.getresponse()
+            text = answer.read()
+        except http.client.HTTPException as e:
+            raise ApiError("%s %s: %r" % (method, path, e)) from e
+        finally:
+            c.close()
+        if answer.status >= 400:
+            raise ApiError("%s %s: %d %s" % (method, path, answer.status, text.decode(errors="replace").strip()[:500]))
+        return None if plain or not text else json.loads(text)
+
+    def davit(self, *args):
+        env = dict(os.environ, DAVIT_HOST="unix://%s/run/davit.sock" % self.root)
+        return subprocess.run([os.path.join(os.environ["DAVIT_BUILD"], "bin", "davit"), *args], env=env, capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL)
+
+    def container_state(self, name):
+        for c in self.call("GET", "/v1/containers").get("containers", []):
+            if c["name"] == name:
+                return c["state"]
+        return None
+
+    def moves(self):
+        return self.call("GET", "/v1/migrations").get("migrations", [])
+
+    def running_operations(self):
+        return [o for o in self.call("GET", "/v1/operations").get("operations", []) if o["state"] == "running"]
+
+    def journal(self, move):
+        return parse_journal(os.path.join(self.root, "state", "agent", "moves", move, "journal"))
+
+    # Its processes.
+
+    def processes(self):
+        every = all_processes()
+        mine = {p.pid: p for p in every.values() if p.net == self.net}
+        grew = True
+        while grew:
+            grew = False
+            for p in every.values():
+                if p.pid not in mine and p.parent in mine:
+                    mine[p.pid] = p
+                    grew = True
+        return mine
+
+    def find(self, what):
+        """Processes by their part: davitd, core, mover, monitor, criu, store."""
+        mine = self.processes()
+
+        def is_it(p):
+            if what in ("davitd", "criu"):
+                return p.name == what
+            if what == "mover":
+                return p.name == "davit-mover"
+            if what == "core":
+                return p.name == "davit-runtime" and " serve" in p.command and mine.get(p.parent, Process(1)).name != "davit-runtime"
+            if what == "store":
+                return "store" in p.name
+            return p.name == "davit-monitor"
+
+        return [p for p in mine.values() if is_it(p) and p.state not in "ZX"]
+
+    def kill(self, what):
+        hit = []
+        for p in self.find(what):
+            try:
+                os.kill(p.pid, signal.SIGKILL)
+                hit.append(p.pid)
+            except ProcessLookupError:
+                pass
+        return hit
+
+    def heal(self):
+        """Starts the agent if it does not run. A killed one may take a moment to be gone, and its core with it."""
+        if self.answers():
+            return False
+        end = time.monotonic() + 20
+        while (self.find("davitd") or self.find("core")) and time.monotonic() < end:
+            if self.answers():
+                return False
+            time.sleep(0.05)
+        self.start()
+        return True
+
+    def cgroups(self):
+        found = []
+        for base in ["/sys/fs/cgroup"] + ["/sys/fs/cgroup/" + d for d in os.listdir("/sys/fs/cgroup")]:
+            top = "%s/davit-%s-%s" % (base, self.tag, self.letter)
+            if os.path.isdir(top):
+                found += [d for d, _, _ in os.walk(top)]
+        return found
+
+    def die(self):
+        """The whole host at once: every process, /run, mounts, network devices and cgroups; only the disk stays."""
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            pids = [p.pid for p in self.processes().values() if p.state not in "ZX"]
+            for d in self.cgroups():
+                pids += [int(p) for p in read(d + "/cgroup.procs").split()]
+            for pid in set(pids):
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            for d in self.cgroups():
+                if os.path.exists(d + "/freezer.state"):
+                    with open(d + "/freezer.state", "w", encoding="ascii") as f:
+                        f.write("THAWED")
+            if not pids:
+                break
+            time.sleep(0.01)
+        for path in self.mounts():
+            if path != os.path.join(self.root, "state"):
+                run("umount", "-l", path, check=False)
+        self.read_only = []
+        run("rm", "-rf", "--one-file-system", os.path.join(self.root, "run"))
+        for link in self.links():
+            if link not in ("lo", "eth0", "eth1"):
+                run("ip", "-n", self.netns, "link", "del", link, check=False)
+        run("nsenter", "--net=/run/netns/" + self.netns, "--", "nft", "flush", "ruleset")
+        for d in sorted(self.cgroups(), key=len, reverse=True):
+            try:
+                os.rmdir(d)
+            except OSError:
+                pass
+
+    # Its disk.
+
+    def fill_disk(self):
+        with open(os.path.join(self.root, "state", "ballast"), "wb") as f:
+            try:
+                while True:
+                    f.write(b"\0" * (1 << 16))
+                    f.flush()
+            except OSError:
+                pass
+
+    def make_read_only(self, folder):
+        path = os.path.join(self.root, "state", folder)
+        run("mount", "--bind", path, path)
+        run("mount", "-o", "remount,bind,ro", path)
+        self.read_only.append(path)
+
+    def repair_disk(self):
+        for path in reversed(self.read_only):
+            run("umount", "-l", path)
+        self.read_only = []
+        try:
+            os.unlink(os.path.join(self.root, "state", "ballast"))
+        except FileNotFoundError:
+            pass
+
+    # What there is, for comparing before and after.
+
+    def mounts(self):
+        lines = [line.split() for line in read("/proc/self/mountinfo").splitlines()]
+        return sorted((f[4] for f in lines if f[4].startswith(self.root + "/")), reverse=True)
+
+    def links(self):
+        return [x["ifname"] for x in json.loads(run("ip", "-n", self.netns, "-j", "link") or "[]")]
+
+    def inventory(self):
+        """Everything that a container, or a move of it, may leave here, with changing numbers taken out."""
+        found = []
+        for path in self.mounts():
+            found.append("mount " + path[len(self.root):])
+        for link in self.links():
+            found.append("link " + re.sub(r"[0-9a-f]{6,}", "*", link))
+        for d in self.cgroups():
+            found.append("cgroup " + d)
+        for p in self.processes().values():
+            if p.state not in "ZX":
+                found.append("process " + re.sub(r"[0-9a-f]{32}", "*", p.command)[:60].strip() if p.name != "unshare" else "process unshare")
+        for folder in ("state/containers", "state/logs", "run/monitor", "run/runtime", "run/tmp/moves"):
+            try:
+                found += ["file %s/%s" % (folder, x) for x in os.listdir(os.path.join(self.root, folder)) if not x.startswith(".")]
+            except FileNotFoundError:
+                pass
+        rules = run("nsenter", "--net=/run/netns/" + self.netns, "--", "nft", "list", "ruleset")
+        found += ["rule " + line.strip() for line in rules.splitlines() if line.strip() not in ("", "}")]
+        return sorted(found)
+
+    def limits(self):
+        """The cgroup files that a move might have changed and forgotten."""
+        found = {}
+        for d in self.cgroups():
+            for name in ("cpu.cfs_quota_us", "cpu.shares", "freezer.state", "memory.limit_in_bytes", "cpu.max", "cgroup.freeze", "pids.max"):
+                text = read(os.path.join(d, name)).strip()
+                if text:
+                    found[re.sub(r".*/davit-", "davit-", d) + "/" + name] = text
+        return found
