@@ -285,13 +285,14 @@ class Host:
         for link in self.links():
             found.append("link " + re.sub(r"[0-9a-f]{6,}", "*", link))
         for d in self.cgroups():
-            found.append("cgroup " + d)
+            if d.count("/davit-") and "/" in d.split("/davit-", 1)[1]:
+                found.append("cgroup " + d)
         for p in self.processes().values():
             if p.state not in "ZX":
                 found.append("process " + re.sub(r"[0-9a-f]{32}", "*", p.command)[:60].strip() if p.name != "unshare" else "process unshare")
         for folder in ("state/containers", "state/logs", "run/monitor", "run/runtime", "run/tmp/moves"):
             try:
-                found += ["file %s/%s" % (folder, x) for x in os.listdir(os.path.join(self.root, folder)) if not x.startswith(".")]
+                found += ["file %s/%s" % (folder, x) for x in os.listdir(os.path.join(self.root, folder)) if x[0] not in ".@"]
             except FileNotFoundError:
                 pass
         rules = run("nsenter", "--net=/run/netns/" + self.netns, "--", "nft", "list", "ruleset")

@@ -20,7 +20,7 @@ while [ $# -gt 0 ]; do
 	shift
 done
 [ ${#args[@]} -gt 0 ] || args=(--count 20)
-# shellcheck source=tests/lib/hosts.sh
+# shellcheck source=tests/lib/hosts.sh disable=SC1091
 . tests/lib/hosts.sh
 dir=$(mktemp -d /tmp/davit-fault.XXXXXX)
 chmod 755 "$dir"
