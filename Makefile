@@ -7,7 +7,7 @@ VERSION := 0.1.0
 
 PKGS := libprotobuf-c jansson
 PKGS_RUNTIME := libseccomp libcap libnl-3.0 libnl-route-3.0 libnftables libarchive libsodium
-PKGS_MIGRATE := libxxhash libsodium libzstd
+PKGS_MIGRATE := libxxhash libsodium libzstd liblz4
 PKGS_AGENT := libmicrohttpd sqlite3 libsodium gnutls
 PKGS_CURL := libcurl
 PKGS_ALL := $(sort $(PKGS) $(PKGS_RUNTIME) $(PKGS_MIGRATE) $(PKGS_AGENT) $(PKGS_CURL))

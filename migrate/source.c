@@ -88,6 +88,8 @@ static int begin(struct source *s, const Davit__MoverJob *job, struct err *e)
 	if (clock_policy_of(s->job->clock_policy, &policy, e) < 0 || (s->job->mode && mode_of(s->job->mode, &s->mode, e) < 0))
 		return -1;
 	s->mode = MODE_STOP_AND_COPY; /* until the target has answered */
+	if (codec_writer_new(s->job->compress, &s->codec, e) < 0)
+		return -1;
 	if (!s->job->timeout_ms)
 		s->job->timeout_ms = TIMEOUT_DEFAULT_MS;
 	if (record_init(&s->record, job->move_id, job->container, "source", job->peer, e) < 0 || record_state(&s->record, "offered", e) < 0 ||
@@ -120,7 +122,7 @@ static int begin_again(struct source *s, const Davit__MoverJob *job, struct err 
 		return err_set(e, ERR_STATE, 0, "move %s is %s: no memory follows", s->job->move_id, handover_state_name(v.state));
 	s->record.started = clock_now_ns(CLOCK_BOOTTIME);
 	s->record.m = steal_ptr(&v.record);
-	if (mode_of(s->record.m->mode, &s->mode, e) < 0)
+	if (mode_of(s->record.m->mode, &s->mode, e) < 0 || codec_writer_new(s->job->compress, &s->codec, e) < 0)
 		return -1;
 	s->state = SOURCE_SERVING;
 	s->live.resuming = true;
@@ -179,6 +181,7 @@ void source_free(struct source *s)
 	for (size_t i = 0; i < SOURCE_CHANNELS; i++)
 		fd_closep(&s->channel[i].fd);
 	buf_free(&s->memory.out);
+	codec_writer_freep(&s->codec);
 	journal_close(&s->journal);
 	core_close(&s->core);
 	record_free(&s->record);

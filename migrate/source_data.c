@@ -3,6 +3,7 @@
  * A data frame is built where the transport wants it: the payload is read from the core's pipe or CRIU's socket to behind the place of the
  * frame's head, whose length is known, then summed and headed. A page is copied from the kernel once here. */
 #include <errno.h>
+#include <string.h>
 #include "base/clock.h"
 #include "migrate/source_private.h"
 
@@ -132,15 +133,43 @@ static int end_channel(struct source *s, size_t i, struct err *e)
 	return stream_put_end(&s->out, channel_of[i], &c->sum, e);
 }
 
+uint8_t *source_data_space(struct source *s, uint8_t *buf)
+{
+	return s->codec ? codec_writer_space(s->codec) : buf + STREAM_DATA_HEAD;
+}
+
+/* A frame whose payload lies in the compressor's space. Its head is longer if it was worth it, and then its payload is moved behind it. */
+static ssize_t coded_frame(struct source *s, size_t i, uint8_t *buf, size_t n, uint64_t *digest)
+{
+	size_t len;
+	uint8_t *payload = buf + STREAM_CODED_HEAD;
+	enum codec c = codec_write(s->codec, n, payload, n, &len, clock_now_ns(CLOCK_MONOTONIC));
+	uint64_t offset = s->channel[i].sum.bytes;
+	if (c != CODEC_NONE) {
+		*digest = stream_coded_head(buf, channel_of[i], offset, payload, (uint32_t)len, (uint32_t)c, (uint32_t)n);
+		return STREAM_CODED_HEAD + (ssize_t)len;
+	}
+	memmove(buf + STREAM_DATA_HEAD, payload, n);
+	*digest = stream_data_head(buf, channel_of[i], offset, buf + STREAM_DATA_HEAD, (uint32_t)n);
+	return STREAM_DATA_HEAD + (ssize_t)n;
+}
+
 ssize_t source_data_frame(struct source *s, size_t i, uint8_t *buf, size_t n)
 {
 	struct source_channel *c = &s->channel[i];
-	uint64_t digest = stream_data_head(buf, channel_of[i], c->sum.bytes, buf + STREAM_DATA_HEAD, (uint32_t)n);
+	Davit__MoveRecord *m = s->record.m;
+	uint64_t digest;
+	ssize_t len = STREAM_DATA_HEAD + (ssize_t)n;
+	if (s->codec)
+		len = coded_frame(s, i, buf, n, &digest);
+	else
+		digest = stream_data_head(buf, channel_of[i], c->sum.bytes, buf + STREAM_DATA_HEAD, (uint32_t)n);
 	stream_sum_add(&c->sum, n, digest);
-	s->rate_sent += n;
-	s->record.m->has_bytes = 1;
-	s->record.m->bytes += n;
-	return STREAM_DATA_HEAD + (ssize_t)n;
+	s->rate_sent += (uint64_t)len;
+	m->has_bytes = m->has_wire_bytes = 1;
+	m->bytes += n;
+	m->wire_bytes += (uint64_t)len;
+	return len;
 }
 
 /* One frame of channel i into buf. Returns its length, 0: nothing there now (or its end was queued). */
@@ -151,7 +180,7 @@ static ssize_t pull_channel(struct source *s, size_t i, uint8_t *buf, size_t roo
 		return 0;
 	if (i == SOURCE_MEMORY)
 		return source_memory_pull(s, buf, room, e);
-	ssize_t n = read(c->fd, buf + STREAM_DATA_HEAD, room);
+	ssize_t n = read(c->fd, source_data_space(s, buf), room);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	/* The pages' peer may reset its socket instead of closing it. */
@@ -165,7 +194,7 @@ static ssize_t pull_channel(struct source *s, size_t i, uint8_t *buf, size_t roo
 size_t source_data_pull(struct source *s, uint8_t *buf, size_t cap, struct err *e)
 {
 	uint64_t allowed = allowance(s);
-	size_t room = MIN(MIN(cap - STREAM_DATA_HEAD, FRAME_PAYLOAD_MAX), allowed);
+	size_t room = MIN(MIN(cap - STREAM_CODED_HEAD, s->codec ? CODEC_FRAME_MAX : FRAME_PAYLOAD_MAX), allowed);
 	for (size_t tried = 0; room > 0 && tried < SOURCE_CHANNELS; tried++) {
 		size_t i = s->next_channel;
 		s->next_channel = (i + 1) % SOURCE_CHANNELS;

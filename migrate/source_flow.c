@@ -343,6 +343,8 @@ static int on_running(struct source *s, const Davit__StreamRunning *r, struct er
 		s->record.m->downtime_us = r->clock->downtime / NSEC_PER_USEC;
 	}
 	record_phase_end(&s->record, "thaw", 0);
+	if (!r->memory_follows && mode_is_live(s->mode) && !s->channel[SOURCE_MEMORY].ended)
+		return err_set(e, ERR_PROTOCOL, 0, "all memory is there before it was sent");
 	source_event(s, r->memory_follows ? EVENT_FILLS : EVENT_RUNS);
 	return 0;
 }

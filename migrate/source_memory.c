@@ -58,7 +58,7 @@ ssize_t source_memory_pull(struct source *s, uint8_t *buf, size_t room, struct e
 {
 	const struct memory_sink sink = { .record = on_record, .data = on_data, .arg = s };
 	struct source_memory *m = &s->memory;
-	uint8_t *at = buf + STREAM_DATA_HEAD;
+	uint8_t *at = source_data_space(s, buf);
 	size_t kept = m->in.have;
 	if (room <= kept)
 		return 0;

@@ -3,6 +3,7 @@
 #pragma once
 #include "migrate/clock_map.h"
 #include "migrate/clock_policy.h"
+#include "migrate/codec.h"
 #include "migrate/core.h"
 #include "migrate/handover.h"
 #include "migrate/journal.h"
@@ -76,6 +77,7 @@ struct source {
 	struct source_memory memory;
 	struct source_live live;
 
+	struct codec_writer *codec; /* NULL: no compression */
 	struct source_channel channel[SOURCE_CHANNELS];
 	size_t next_channel;
 	bool dumping;	  /* the dump's channels are open */
@@ -123,7 +125,8 @@ bool source_data_done(const struct source *s);
 
 /* Whether any channel is open. */
 bool source_data_flows(const struct source *s);
-/* Heads a frame of channel i whose n bytes lie in buf behind the head's place; returns its length. */
+/* Where n ≤ room bytes of a frame's payload are to be put, and the frame of channel i that is then made of them in buf; returns its length. */
+uint8_t *source_data_space(struct source *s, uint8_t *buf);
 ssize_t source_data_frame(struct source *s, size_t i, uint8_t *buf, size_t n);
 
 /* source_live.c */

@@ -22,23 +22,40 @@ int stream_put_abort(struct buf *out, const struct err *error, const Davit__Erro
 	return stream_put(out, &f, e);
 }
 
-uint64_t stream_data_head(uint8_t at[STREAM_DATA_HEAD], Davit__StreamChannel channel, uint64_t offset, const void *payload, uint32_t len)
+static uint64_t put_head(uint8_t *at, size_t size, Davit__StreamData *data, const void *payload, uint32_t len)
 {
-	Davit__StreamData data = DAVIT__STREAM_DATA__INIT;
 	Davit__StreamFrame f = DAVIT__STREAM_FRAME__INIT;
 
-	data.channel = channel;
-	data.offset = offset;
-	data.xxh3 = XXH3_64bits(payload, len);
+	data->xxh3 = XXH3_64bits(payload, len);
 	f.has_payload_len = 1;
 	f.payload_len = len;
 	f.body_case = DAVIT__STREAM_FRAME__BODY_DATA;
-	f.data = &data;
+	f.data = data;
 	at[0] = at[1] = at[2] = 0;
-	at[3] = STREAM_DATA_HEAD - 4;
-	assert(davit__stream_frame__get_packed_size(&f) == STREAM_DATA_HEAD - 4);
+	at[3] = (uint8_t)(size - 4);
+	assert(davit__stream_frame__get_packed_size(&f) == size - 4);
 	davit__stream_frame__pack(&f, at + 4);
-	return data.xxh3;
+	return data->xxh3;
+}
+
+uint64_t stream_data_head(uint8_t at[STREAM_DATA_HEAD], Davit__StreamChannel channel, uint64_t offset, const void *payload, uint32_t len)
+{
+	Davit__StreamData data = DAVIT__STREAM_DATA__INIT;
+	data.channel = channel;
+	data.offset = offset;
+	return put_head(at, STREAM_DATA_HEAD, &data, payload, len);
+}
+
+uint64_t stream_coded_head(uint8_t at[STREAM_CODED_HEAD], Davit__StreamChannel channel, uint64_t offset, const void *payload, uint32_t len,
+			   uint32_t codec, uint32_t raw_len)
+{
+	Davit__StreamData data = DAVIT__STREAM_DATA__INIT;
+	data.channel = channel;
+	data.offset = offset;
+	data.has_codec = data.has_raw_len = 1;
+	data.codec = codec;
+	data.raw_len = raw_len;
+	return put_head(at, STREAM_CODED_HEAD, &data, payload, len);
 }
 
 void stream_sum_add(struct stream_sum *s, size_t n, uint64_t payload_digest)

@@ -19,6 +19,8 @@ static void target_free(struct target *t)
 	if (t->has_core)
 		core_close(&t->core);
 	XXH3_freeState(t->payload_sum);
+	codec_reader_freep(&t->codec);
+	buf_free(&t->coded);
 	journal_close(&t->journal);
 	record_free(&t->record);
 	frame_reader_free(&t->in);
@@ -179,6 +181,7 @@ static void forget_connection(struct target *t)
 	memset(&t->in, 0, sizeof(t->in));
 	memset(t->sum, 0, sizeof(t->sum));
 	pb_freep(&t->data);
+	buf_consume(&t->coded, t->coded.len);
 	buf_consume(&t->out, t->out.len);
 	t->lost = t->lost_told = t->broken = t->ends = t->out_ended = t->memory_whole = false;
 	t->heard = t->spoke = clock_now_ns(CLOCK_MONOTONIC);

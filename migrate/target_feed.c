@@ -96,27 +96,48 @@ static int on_frame(void *arg, Davit__StreamFrame *frame, struct err *e)
 	}
 }
 
+/* A compressed payload is unpacked when it is whole and its checksum right. */
+static int write_coded(struct target *t, size_t i, struct err *e)
+{
+	const Davit__StreamData *data = t->data->data;
+	if (!t->codec && !(t->codec = codec_reader_new(e)))
+		return -1;
+	const uint8_t *raw = codec_read(t->codec, (enum codec)data->codec, t->coded.data, t->coded.len, data->raw_len, e);
+	if (!raw || target_channel_write(t, i, raw, data->raw_len, e) < 0)
+		return -1;
+	buf_consume(&t->coded, t->coded.len);
+	return 0;
+}
+
+static int end_payload(struct target *t, size_t i, struct err *e)
+{
+	const Davit__StreamData *data = t->data->data;
+	uint64_t digest = XXH3_64bits_digest(t->payload_sum);
+	if (digest != data->xxh3)
+		return err_set(e, ERR_CORRUPT, 0, "channel %s: the checksum of the data at %llu is wrong", stream_channel_name(data->channel),
+			       (unsigned long long)data->offset);
+	if (data->has_codec && write_coded(t, i, e) < 0)
+		return -1;
+	stream_sum_add(&t->sum[i], data->has_codec ? data->raw_len : t->data->payload_len, digest);
+	pb_freep(&t->data);
+	return 0;
+}
+
 static int on_payload(void *arg, const uint8_t *p, size_t n, size_t left, struct err *e)
 {
 	struct target *t = arg;
 	if (!t->data)
 		return err_set(e, ERR_PROTOCOL, 0, "a payload after a frame that has none");
 	int i = target_channel_of(t->data->data->channel, e);
-	if (i < 0 || target_channel_write(t, (size_t)i, p, n, e) < 0)
+	if (i < 0)
+		return -1;
+	if (t->data->data->has_codec ? buf_append(&t->coded, p, n, e) < 0 : target_channel_write(t, (size_t)i, p, n, e) < 0)
 		return -1;
 	XXH3_64bits_update(t->payload_sum, p, n);
 	pthread_mutex_lock(&t->lock);
 	t->bytes += n;
 	pthread_mutex_unlock(&t->lock);
-	if (left > 0)
-		return 0;
-	uint64_t digest = XXH3_64bits_digest(t->payload_sum);
-	if (digest != t->data->data->xxh3)
-		return err_set(e, ERR_CORRUPT, 0, "channel %s: the checksum of the data at %llu is wrong",
-			       stream_channel_name(t->data->data->channel), (unsigned long long)t->data->data->offset);
-	stream_sum_add(&t->sum[i], t->data->payload_len, digest);
-	pb_freep(&t->data);
-	return 0;
+	return left > 0 ? 0 : end_payload(t, (size_t)i, e);
 }
 
 static void lose(struct target *t, const struct err *why)

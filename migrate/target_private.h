@@ -7,6 +7,7 @@
 #pragma once
 #include <pthread.h>
 #include "migrate/clock_policy.h"
+#include "migrate/codec.h"
 #include "migrate/core.h"
 #include "migrate/handover.h"
 #include "migrate/journal.h"
@@ -53,6 +54,8 @@ struct target {
 	struct stream_sum sum[TARGET_CHANNELS];
 	Davit__StreamFrame *data; /* whose payload is arriving */
 	XXH3_state_t *payload_sum;
+	struct buf coded; /* of a compressed payload, until it is whole */
+	struct codec_reader *codec;
 
 	/* the pumps': what the page server answers, what the page store wants */
 	pthread_t pump, memory_pump;

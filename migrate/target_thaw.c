@@ -123,6 +123,11 @@ void target_on_resume(struct target *t, const Davit__StreamResume *resume)
 		target_refuse(t, &e, NULL);
 		return;
 	}
+	/* What came last over the old connection may have been the end. */
+	if (memory_is_whole(t)) {
+		target_event(t, EVENT_FILLED);
+		return;
+	}
 	name.name = t->offer->spec->name;
 	r.op_case = DAVIT__CORE_REQUEST__OP_MEMORY_ATTACH;
 	r.memory_attach = &name;

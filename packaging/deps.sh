@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")"
 
 BUILD="build-essential pkg-config protobuf-compiler protobuf-c-compiler libprotobuf-c-dev libjansson-dev libseccomp-dev libcap-dev libnl-3-dev
-	libnl-route-3-dev libnftables-dev libarchive-dev zlib1g-dev libsodium-dev libxxhash-dev libzstd-dev libmicrohttpd-dev libsqlite3-dev libgnutls28-dev
+	libnl-route-3-dev libnftables-dev libarchive-dev zlib1g-dev libsodium-dev libxxhash-dev libzstd-dev liblz4-dev libmicrohttpd-dev libsqlite3-dev libgnutls28-dev
 	libcurl4-openssl-dev"
 DEMO="redis-tools cron curl jq openssl iproute2 nftables busybox-static python3 util-linux"
 TESTS="bats libcmocka-dev shellcheck clang libclang-rt-dev strace attr acl iputils-ping libcap2-bin xz-utils zstd netcat-openbsd procps sqlite3"

@@ -13,6 +13,7 @@
 #include "agent/view.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "migrate/codec.h"
 #include "migrate/mode.h"
 #include "migrate/mover.h"
 #include "migrate/recover.h"
@@ -339,6 +340,8 @@ static int check_request(const struct agent *a, const Davit__MigrateRequest *m, 
 		return err_field(e, "downtimeMs", "from 1 to %d", DOWNTIME_MAX_MS);
 	if (m->has_max_rounds && (m->max_rounds == 0 || m->max_rounds > ROUNDS_LIMIT))
 		return err_field(e, "maxRounds", "from 1 to %d", ROUNDS_LIMIT);
+	if (codec_check(m->compress, e) < 0)
+		return -1;
 	enum mode mode;
 	return m->mode ? mode_of(m->mode, &mode, e) : 0;
 }

@@ -26,6 +26,7 @@ struct fake_host {
 	/* private memory: tests/unit/fake_memory.h */
 	uint8_t memory[FAKE_PAGES_N][FAKE_PAGE];
 	bool has_page[FAKE_PAGES_N], memory_ended;
+	volatile bool has_store; /* its thread is at work */
 	size_t dirty;
 	unsigned rounds, passes, throttles;
 };
@@ -381,6 +382,7 @@ static inline void fake_answer(struct fake_core *c, const Davit__CoreRequest *q)
 		fake_throttle(c, &r);
 		break;
 	case DAVIT__CORE_REQUEST__OP_MEMORY_ATTACH:
+		c->h->memory_ended = false;
 		fake_one(c, &r, fake_memory_open(c->h, true));
 		break;
 	case DAVIT__CORE_REQUEST__OP_MEMORY_WAIT:

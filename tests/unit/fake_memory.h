@@ -125,6 +125,7 @@ static inline void *fake_store(void *arg)
 			break;
 	}
 	close(s->fd);
+	s->h->has_store = false;
 	free(s);
 	return NULL;
 }
@@ -143,6 +144,11 @@ static inline int fake_memory_open(struct fake_host *h, bool store)
 	s->fd = sv[1];
 	s->fresh = true;
 	s->in = (struct memory_reader){ .allowed = store ? MEMORY_OF_STORE : MEMORY_OF_MOVER, .page_size = FAKE_PAGE };
+	/* A store takes one socket after the other; the old one was closed, or is about to be. */
+	while (store && h->has_store)
+		poll(NULL, 0, 1);
+	if (store)
+		h->has_store = true;
 	pthread_attr_init(&detached);
 	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
 	if (pthread_create(&thread, &detached, store ? fake_store : fake_serve_memory, s))

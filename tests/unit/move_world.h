@@ -261,7 +261,7 @@ static inline void settle(struct world *w)
 			target_wait(w->t, 50);
 	}
 	if (w->t && !target_wait(w->t, 20000))
-		fail_msg("the target does not settle");
+		fail_msg("the target does not settle: it is %s", target_record(w->t, &e)->state);
 	target_unref(w->t);
 	w->t = NULL;
 	core_close(&core);

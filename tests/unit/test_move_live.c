@@ -109,6 +109,20 @@ static void all_of_it_follows_in_post_copy(void **state)
 	end(&w);
 }
 
+static void compressed_memory_arrives_as_it_was(void **state)
+{
+	static const char *const ways[] = { "lz4", "zstd:3", "auto" };
+	for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+		struct world w;
+		prepare(&w, *state, "hybrid");
+		w.job.compress = (char *)ways[i];
+		arrives(&w);
+		const Davit__MoveRecord *r = source_record(w.s);
+		assert_true(i == 2 || r->wire_bytes < r->bytes);
+		end(&w);
+	}
+}
+
 static void mode_that_the_hosts_lack_is_refused_or_not_chosen(void **state)
 {
 	const Davit__Error *detail;
@@ -151,6 +165,7 @@ int main(void)
 		unit_in_folder(memory_that_is_written_too_fast_follows_or_stays),
 		unit_in_folder(taking_cpu_makes_it_converge),
 		unit_in_folder(all_of_it_follows_in_post_copy),
+		unit_in_folder(compressed_memory_arrives_as_it_was),
 		unit_in_folder(mode_that_the_hosts_lack_is_refused_or_not_chosen),
 		unit_in_folder(failure_while_it_is_copied_leaves_it_running),
 	};
