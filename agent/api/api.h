@@ -76,6 +76,11 @@ extern const struct upload image_import_upload;
 int image_list(struct request *r, struct err *e);
 int image_delete(struct request *r, struct err *e);
 
+/* again.c: as route's `again`. */
+int container_create_again(struct request *r, struct err *e);
+int container_change_again(struct request *r, struct err *e);
+int operation_again(struct request *r, struct err *e);
+
 int event_stream(struct request *r, struct err *e);
 int node_get(struct request *r, struct err *e);
 int peer_list(struct request *r, struct err *e);

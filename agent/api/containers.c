@@ -60,13 +60,13 @@ static int promise(struct agent *a, Davit__Container *c, struct err *e)
 	return db_commit(a->db, e);
 }
 
-/* Takes over spec (leaves NULL). */
-static Davit__Container *new_container(Davit__ContainerSpec **spec, struct err *e)
+/* Takes over spec (leaves NULL). unique: its id, if not empty. */
+static Davit__Container *new_container(Davit__ContainerSpec **spec, const char *unique, struct err *e)
 {
 	auto_pb(Davit__Container) *c = pb_new(&davit__container__descriptor, e);
 	char id[33], now[32];
 
-	if (!c || str_random_hex(id, 16, e) < 0 || pb_set_str(&c->name, (*spec)->name, e) < 0 || pb_set_str(&c->id, id, e) < 0 ||
+	if (!c || str_random_hex(id, 16, e) < 0 || pb_set_str(&c->name, (*spec)->name, e) < 0 || pb_set_str(&c->id, *unique ? unique : id, e) < 0 ||
 	    pb_set_str(&c->state, "creating", e) < 0 || pb_set_str(&c->created_at, clock_rfc3339(clock_now_ns(CLOCK_REALTIME), now), e) < 0)
 		return NULL;
 	c->ids = pb_new(&davit__id_range__descriptor, e);
@@ -131,7 +131,7 @@ int container_create(struct request *r, struct err *e)
 
 	if (check_spec(r->agent, m->spec, e) < 0)
 		return -1;
-	c = new_container(&m->spec, e);
+	c = new_container(&m->spec, r->unique, e);
 	if (!c || hold_take(&r->agent->holds, c->name, "creating", e) < 0)
 		return -1;
 	made = create(r, c, m->has_start && m->start, e);

@@ -6,7 +6,7 @@
 
 int container_migrate(struct request *r, struct err *e)
 {
-	r->answer = mover_job_start(r->agent, r->params[0], r->message, e);
+	r->answer = mover_job_start(r->agent, r->params[0], r->message, r->unique, e);
 	return r->answer ? 0 : -1;
 }
 

@@ -7,7 +7,7 @@
 
 static int create(struct request *r, bool stop, struct err *e)
 {
-	struct snapshot_args args = { .request = r->message, .stop = stop };
+	struct snapshot_args args = { .unique = r->unique, .request = r->message, .stop = stop };
 
 	r->message = NULL;
 	r->answer = snapshot_job_create(r->agent, r->params[0], args, e);
@@ -68,7 +68,7 @@ int snapshot_delete(struct request *r, struct err *e)
 
 static int restore(struct request *r, const char *snapshot, const char *name, bool checkpoint, struct err *e)
 {
-	struct restore_args args = { .snapshot = mem_strdup(snapshot, e), .checkpoint = checkpoint };
+	struct restore_args args = { .unique = r->unique, .snapshot = mem_strdup(snapshot, e), .checkpoint = checkpoint };
 
 	if (!args.snapshot)
 		return -1;

@@ -61,6 +61,8 @@ int cli_request(struct cli *c, const char *method, const char *path, const Proto
 int cli_print_json(const ProtobufCMessage *m, struct err *e);
 /* A path with one name in it, which is checked. Owned. */
 char *cli_path(struct err *e, const char *fmt, const char *name);
+/* The option that stands for a field of the API's bodies; the field itself where there is none. */
+void cli_field(const char *field, char *out, size_t cap);
 /* A command whose arguments name things to delete, one or more; fmt as for cli_path. Returns as a command does. */
 int cli_delete_each(struct cli *c, const char *fmt, int argc, char **argv, struct err *e);
 /* A list of command names with a second word ("snapshot create"): runs the one that argv[1] names. */

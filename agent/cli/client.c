@@ -2,6 +2,7 @@
 #include "agent/cli/client.h"
 #include <curl/curl.h>
 #include <string.h>
+#include "agent/cli/cli.h"
 #include "api.pb-c.h"
 
 #define MEDIA "application/x-protobuf"
@@ -139,7 +140,7 @@ static int problem(struct client *c, struct transfer *t, struct err *e)
 		return err_set(e, ERR_PROTOCOL, 0, "the agent answered with status %ld and no reason", status);
 	err_set(e, p->code ? err_code_of(p->code) : ERR_INTERNAL, 0, "%s", p->detail ? p->detail : p->title);
 	if (p->field)
-		snprintf(e->field, sizeof(e->field), "%s", p->field);
+		cli_field(p->field, e->field, sizeof(e->field));
 	return p->remedy ? err_remedy(e, "%s", p->remedy) : -1;
 }
 

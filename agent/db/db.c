@@ -2,13 +2,18 @@
  *
  * Statements are prepared for each call: the agent makes some tens of them a second at most, and a cache would cost more memory than time. */
 #include "agent/db/db.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/file.h>
+#include "base/fd.h"
 
 #define DB_VERSION 1
 
 struct db {
 	sqlite3 *sql;
+	int lock_fd;	      /* one davitd a database; SQLite's own locks leave others free to read, a backup for one */
 	pthread_mutex_t lock; /* recursive: held from begin to end */
 	int depth;
 	bool failed; /* an inner transaction was rolled back */
@@ -68,6 +73,21 @@ static int upgrade(struct db *db, struct err *e)
 	return db_commit(db, e);
 }
 
+static int take_lock(struct db *db, const char *path, struct err *e)
+{
+	auto_free char *lock = mem_printf(e, "%s.lock", path);
+
+	if (str_eq(path, ":memory:"))
+		return 0;
+	db->lock_fd = lock ? open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+	if (db->lock_fd < 0)
+		return lock ? err_sys(e, errno, "%s", lock) : -1;
+	if (flock(db->lock_fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	err_set(e, ERR_BUSY, 0, "%s is in use", path);
+	return err_remedy(e, "another davitd uses this state folder");
+}
+
 struct db *db_open(const char *path, struct err *e)
 {
 	struct db *db = mem_new(1, sizeof(*db), e);
@@ -79,18 +99,21 @@ struct db *db_open(const char *path, struct err *e)
 	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
 	pthread_mutex_init(&db->lock, &attr);
 	pthread_mutexattr_destroy(&attr);
+	db->lock_fd = -1;
+	if (take_lock(db, path, e) < 0) {
+		db_close(db);
+		return NULL;
+	}
 	if (sqlite3_open_v2(path, &db->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
 		err_set(e, ERR_IO, 0, "open %s: %s", path, db->sql ? sqlite3_errmsg(db->sql) : "out of memory");
 		db_close(db);
 		return NULL;
 	}
 	sqlite3_extended_result_codes(db->sql, 1);
-	/* 256 KiB of cache: idle memory counts. Exclusive: one davitd a database, and no shared-memory file to map. */
-	if (script(db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-256", e) < 0 ||
-	    upgrade(db, e) < 0) {
+	sqlite3_busy_timeout(db->sql, 5000);
+	/* 256 KiB of cache: idle memory counts. */
+	if (script(db, "PRAGMA journal_mode=WAL; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-256", e) < 0 || upgrade(db, e) < 0) {
 		err_prefix(e, "%s", path);
-		if (sqlite3_errcode(db->sql) == SQLITE_BUSY)
-			err_remedy(e, "another davitd uses this state folder");
 		db_close(db);
 		return NULL;
 	}
@@ -102,6 +125,7 @@ void db_close(struct db *db)
 	if (!db)
 		return;
 	sqlite3_close_v2(db->sql);
+	fd_closep(&db->lock_fd);
 	pthread_mutex_destroy(&db->lock);
 	free(db);
 }

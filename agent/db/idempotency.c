@@ -1,10 +1,14 @@
-/* A row with status 0 is a claim; with another it holds the answer. */
+/* A row with status CLAIMED is a request that runs, LEFT one whose agent ended meanwhile, and its type is its unique id; with an HTTP status it holds
+ * the answer. */
 #include "agent/db/idempotency.h"
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 #include "base/clock.h"
 
 #define KEEP_SECONDS 86400
+#define CLAIMED 0
+#define LEFT (-1)
 
 void idempotency_answer_free(struct idempotency_answer *a)
 {
@@ -61,33 +65,58 @@ static int check_key(const char *key, struct err *e)
 	return 0;
 }
 
-int idempotency_begin(struct db *db, const char *key, const uint8_t hash[IDEMPOTENCY_HASH], struct idempotency_answer *out, struct err *e)
+/* Inserts the claim, or takes over one that was left. */
+static int claim(struct db *db, const char *key, const uint8_t *hash, const struct found *f, char unique[33], struct err *e)
+{
+	int64_t now = clock_now_ns(CLOCK_REALTIME) / NSEC_PER_SEC;
+
+	if (f->any) {
+		snprintf(unique, 33, "%s", f->out->type ? f->out->type : "");
+		return db_exec(db, e, "UPDATE idempotency SET status = 0 WHERE key = ?", "s", key);
+	}
+	if (str_random_hex(unique, 16, e) < 0)
+		return -1;
+	return db_exec(db, e, "INSERT INTO idempotency VALUES(?, ?, ?, 0, ?, NULL)", "sbis", key, hash, (size_t)IDEMPOTENCY_HASH, now, unique);
+}
+
+static enum idempotency refuse(const struct found *f, struct err *e)
+{
+	if (!f->same)
+		err_field(e, "Idempotency-Key", "was used for another request");
+	else
+		err_set(e, ERR_BUSY, 0, "the first request with this Idempotency-Key still runs");
+	return IDEMPOTENCY_REFUSED;
+}
+
+enum idempotency idempotency_begin(struct db *db, const char *key, const uint8_t hash[IDEMPOTENCY_HASH], char unique[33],
+				   struct idempotency_answer *out, struct err *e)
 {
 	struct found f = { .out = out, .hash = hash };
-	int64_t now = clock_now_ns(CLOCK_REALTIME) / NSEC_PER_SEC;
+	enum idempotency r = IDEMPOTENCY_REFUSED;
+	bool ours;
 
 	memset(out, 0, sizeof(*out));
 	if (check_key(key, e) < 0 || db_begin(db, true, e) < 0)
-		return -1;
-	if (db_query(db, e, take, &f, "SELECT request, status, type, answer FROM idempotency WHERE key = ?", "s", key) < 0 ||
-	    (!f.any &&
-	     db_exec(db, e, "INSERT INTO idempotency VALUES(?, ?, ?, 0, NULL, NULL)", "sbi", key, hash, (size_t)IDEMPOTENCY_HASH, now) < 0)) {
+		return r;
+	if (db_query(db, e, take, &f, "SELECT request, status, type, answer FROM idempotency WHERE key = ?", "s", key) < 0) {
 		db_rollback(db);
-		goto fail;
+		goto out;
+	}
+	ours = !f.any || (f.same && out->status == LEFT);
+	if (ours && claim(db, key, hash, &f, unique, e) < 0) {
+		db_rollback(db);
+		goto out;
 	}
 	if (db_commit(db, e) < 0)
-		goto fail;
-	if (!f.any)
-		return 1;
-	if (!f.same)
-		err_field(e, "Idempotency-Key", "was used for another request");
-	else if (out->status == 0)
-		err_set(e, ERR_BUSY, 0, "the first request with this Idempotency-Key still runs");
+		goto out;
+	if (ours)
+		r = f.any ? IDEMPOTENCY_AGAIN : IDEMPOTENCY_FIRST;
 	else
-		return 0;
-fail:
-	idempotency_answer_free(out);
-	return -1;
+		r = f.same && out->status > 0 ? IDEMPOTENCY_ANSWERED : refuse(&f, e);
+out:
+	if (r != IDEMPOTENCY_ANSWERED)
+		idempotency_answer_free(out);
+	return r;
 }
 
 int idempotency_keep(struct db *db, const char *key, int status, const ProtobufCMessage *answer, struct err *e)
@@ -115,5 +144,7 @@ int idempotency_sweep(struct db *db, struct err *e)
 {
 	int64_t old = clock_now_ns(CLOCK_REALTIME) / NSEC_PER_SEC - KEEP_SECONDS;
 
-	return db_exec(db, e, "DELETE FROM idempotency WHERE status = 0 OR time < ?", "i", old) < 0 ? -1 : 0;
+	if (db_exec(db, e, "DELETE FROM idempotency WHERE time < ?", "i", old) < 0)
+		return -1;
+	return db_exec(db, e, "UPDATE idempotency SET status = -1 WHERE status = 0", "") < 0 ? -1 : 0;
 }

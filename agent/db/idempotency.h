@@ -15,12 +15,18 @@ struct idempotency_answer {
 };
 void idempotency_answer_free(struct idempotency_answer *a);
 
-/* Claims the key for a request with this hash. 1: it is ours, run the request and then call keep or drop; 0: answered before, *out filled;
- * -1: ERR_INVALID for a malformed key or another request under it, ERR_BUSY while the first still runs. */
-int idempotency_begin(struct db *db, const char *key, const uint8_t hash[IDEMPOTENCY_HASH], struct idempotency_answer *out, struct err *e);
+enum idempotency {
+	IDEMPOTENCY_REFUSED = -1, /* ERR_INVALID: a malformed key or another request under it; ERR_BUSY: the first still runs */
+	IDEMPOTENCY_ANSWERED,	  /* *out is filled */
+	IDEMPOTENCY_FIRST,	  /* ours: run the request, then keep or drop */
+	IDEMPOTENCY_AGAIN,	  /* as FIRST, but an agent that ended began it, and nobody knows how far it came */
+};
+/* Claims the key for a request with this hash. unique: an id that belongs to the claim, the same for FIRST and AGAIN, to find again what was done. */
+enum idempotency idempotency_begin(struct db *db, const char *key, const uint8_t hash[IDEMPOTENCY_HASH], char unique[33],
+				   struct idempotency_answer *out, struct err *e);
 int idempotency_keep(struct db *db, const char *key, int status, const ProtobufCMessage *answer, struct err *e);
 void idempotency_drop(struct db *db, const char *key);
-/* At start: claims of an agent that died, and answers older than a day, go. */
+/* At start: claims are those of an agent that ended; what is older than a day goes. */
 int idempotency_sweep(struct db *db, struct err *e);
 /* Of method, path and body. */
 void idempotency_hash(const char *method, const char *url, const void *body, size_t n, uint8_t hash[IDEMPOTENCY_HASH]);

@@ -43,11 +43,11 @@ static int replay(struct request *r, struct idempotency_answer *a, struct err *e
 	return d && !r->answer ? -1 : 0;
 }
 
-static int run_handler(struct request *r, struct err *e)
+static int run_handler(struct request *r, bool again, struct err *e)
 {
 	if (!r->route->upload && request_parse(r, e) < 0)
 		return -1;
-	return r->route->handle(r, e);
+	return again ? r->route->again(r, e) : r->route->handle(r, e);
 }
 
 static int run_once(struct request *r, const char *key, struct err *e)
@@ -55,13 +55,13 @@ static int run_once(struct request *r, const char *key, struct err *e)
 	uint8_t hash[IDEMPOTENCY_HASH];
 	struct idempotency_answer before;
 	struct db *db = r->agent->db;
-	int claim;
+	enum idempotency claim;
 
 	idempotency_hash(r->method, r->url, r->body.data, r->body.len, hash);
-	claim = idempotency_begin(db, key, hash, &before, e);
-	if (claim <= 0)
-		return claim < 0 ? -1 : replay(r, &before, e);
-	if (run_handler(r, e) < 0) {
+	claim = idempotency_begin(db, key, hash, r->unique, &before, e);
+	if (claim == IDEMPOTENCY_REFUSED || claim == IDEMPOTENCY_ANSWERED)
+		return claim == IDEMPOTENCY_REFUSED ? -1 : replay(r, &before, e);
+	if (run_handler(r, claim == IDEMPOTENCY_AGAIN, e) < 0) {
 		idempotency_drop(db, key);
 		return -1;
 	}
@@ -74,7 +74,7 @@ static int run(struct request *r, struct err *e)
 
 	if (key && (r->route->flags & ROUTE_IDEMPOTENT_KEY))
 		return run_once(r, key, e);
-	return run_handler(r, e);
+	return run_handler(r, false, e);
 }
 
 static enum MHD_Result send_problem(struct request *r)

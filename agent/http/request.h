@@ -20,6 +20,7 @@ struct request {
 	const struct route *route;
 	char params[ROUTE_PARAMS][ROUTE_PARAM_MAX + 1];
 	struct buf body;
+	char unique[33];  /* 32 hex digits that belong to its Idempotency-Key; empty without one */
 	void *message;	  /* owned: the parsed body, of the route's type; set if the route has one */
 	void *upload;	  /* of the route's upload functions */
 	bool upload_open; /* begin succeeded */

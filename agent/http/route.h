@@ -39,6 +39,8 @@ struct route {
 	const struct upload *upload; /* or NULL */
 	unsigned flags;
 	const char *name, *summary; /* for the API description */
+	/* With ROUTE_IDEMPOTENT_KEY: handles a repeat whose first was interrupted by davitd's end. */
+	int (*again)(struct request *r, struct err *e);
 };
 
 /* The route for a request and the values of its path's parameters. NULL: ERR_NOT_FOUND, or ERR_UNSUPPORTED (the path exists with other methods), or

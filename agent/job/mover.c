@@ -346,7 +346,7 @@ static int check_request(const struct agent *a, const Davit__MigrateRequest *m, 
 	return m->mode ? mode_of(m->mode, &mode, e) : 0;
 }
 
-Davit__Operation *mover_job_start(struct agent *a, const char *container, const Davit__MigrateRequest *m, struct err *e)
+Davit__Operation *mover_job_start(struct agent *a, const char *container, const Davit__MigrateRequest *m, const char *unique, struct err *e)
 {
 	auto_pb(Davit__Container) *known = db_container_get(a->db, container, NULL, e);
 	bool check = m->has_check_only && m->check_only;
@@ -355,6 +355,8 @@ Davit__Operation *mover_job_start(struct agent *a, const char *container, const 
 
 	if (!known || check_request(a, m, e) < 0 || str_random_hex(id, 16, e) < 0)
 		return NULL;
+	if (*unique)
+		snprintf(id, sizeof(id), "%s", unique);
 	args = mem_new(1, sizeof(*args), e);
 	if (!args)
 		return NULL;

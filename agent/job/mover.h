@@ -3,7 +3,7 @@
 #include "agent/job/job.h"
 
 /* Starts a move; the operation's id is the move's. m stays the caller's. Owned operation, or NULL. */
-Davit__Operation *mover_job_start(struct agent *a, const char *container, const Davit__MigrateRequest *m, struct err *e);
+Davit__Operation *mover_job_start(struct agent *a, const char *container, const Davit__MigrateRequest *m, const char *unique, struct err *e);
 /* After a restart: takes up a move whose mover is gone, in a job that holds its container until the outcome is known. 0 or -1. */
 int mover_job_recover(struct agent *a, const char *id, const char *container, struct err *e);
 /* A job for questions to a peer: URL, TLS. m borrows from a. */

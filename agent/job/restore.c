@@ -225,5 +225,5 @@ Davit__Operation *snapshot_job_restore(struct agent *a, const char *container, s
 		return NULL;
 	}
 	*kept = args;
-	return job_start(a, args.checkpoint ? &checkpoint_kind : &restore_kind, container, NULL, kept, e);
+	return job_start(a, args.checkpoint ? &checkpoint_kind : &restore_kind, container, *args.unique ? args.unique : NULL, kept, e);
 }

@@ -230,5 +230,5 @@ Davit__Operation *snapshot_job_create(struct agent *a, const char *container, st
 		return NULL;
 	}
 	*kept = args;
-	return job_start(a, args.stop ? &checkpoint_kind : &create_kind, container, NULL, kept, e);
+	return job_start(a, args.stop ? &checkpoint_kind : &create_kind, container, *args.unique ? args.unique : NULL, kept, e);
 }

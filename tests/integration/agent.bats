@@ -124,6 +124,30 @@ teardown() {
 	[[ $status = 0 && $output == *"33 77"* ]]
 }
 
+@test "a key whose request davitd's end interrupted finds what was done" {
+	local body='{"start": true, "spec": {"name": "cut", "image": "base", "process": {"args": ["/bin/sleep", "1000"]}}}' delay
+	for delay in 0 0.01 0.02 0.03 0.05; do
+		api POST /v1/containers -H "Idempotency-Key: cut-$delay" -d "$body" >/dev/null 2>&1 &
+		sleep "$delay"
+		agent_stop KILL
+		wait $! || true
+		agent_start
+		run api POST /v1/containers -H "Idempotency-Key: cut-$delay" -d "$body" -o /dev/null -w '%{http_code}'
+		[ "$output" = 201 ]
+		[ "$(api GET /v1/containers/cut | jq -r .state)" = running ]
+		davit rm --force cut
+	done
+}
+
+@test "the database can be copied while davitd runs, and is one davitd's" {
+	[ "$(timeout 20 python3 -c "import sqlite3; s = sqlite3.connect('file:$AGENT/state/agent/agent.db?mode=ro', uri=True); d = sqlite3.connect(':memory:'); s.backup(d)
+print(d.execute('select count(*) > 0 from event').fetchone()[0])")" = 1 ]
+	run timeout 10 "$BIN/davitd" --config "$AGENT/davitd.json" --run-dir "$AGENT/other"
+	[[ $status = 75 && $output == *"is in use"* ]]
+	umount "$AGENT/other/tmp" 2>/dev/null || true
+	rm -rf "$AGENT/other"
+}
+
 @test "each thing that happens to a container is told once" {
 	davit run --detach --name told --image base -- /bin/true >/dev/null
 	davit wait told >/dev/null

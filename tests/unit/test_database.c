@@ -190,30 +190,37 @@ static void key_answers_as_before_and_refuses_another_request(void **state)
 	uint8_t one[IDEMPOTENCY_HASH], two[IDEMPOTENCY_HASH];
 	Davit__ExecSession answer = DAVIT__EXEC_SESSION__INIT;
 	struct err e = { 0 };
+	char id[33], again[33];
 
 	(void)state;
 	answer.id = (char *)"x";
 	idempotency_hash("POST", "/v1/containers", "a", 1, one);
 	idempotency_hash("POST", "/v1/containers", "b", 1, two);
-	assert_int_equal(idempotency_begin(db, "k", one, &a, &e), 1);
-	assert_int_equal(idempotency_begin(db, "k", one, &a, &e), -1);
+	assert_int_equal(idempotency_begin(db, "k", one, id, &a, &e), IDEMPOTENCY_FIRST);
+	assert_int_equal(idempotency_begin(db, "k", one, id, &a, &e), IDEMPOTENCY_REFUSED);
 	assert_int_equal(e.code, ERR_BUSY);
 	assert_int_equal(idempotency_keep(db, "k", 201, &answer.base, &e), 0);
-	assert_int_equal(idempotency_begin(db, "k", one, &a, &e), 0);
+	assert_int_equal(idempotency_begin(db, "k", one, id, &a, &e), IDEMPOTENCY_ANSWERED);
 	assert_int_equal(a.status, 201);
 	assert_string_equal(a.type, "davit.ExecSession");
 	idempotency_answer_free(&a);
-	assert_int_equal(idempotency_begin(db, "k", two, &a, &e), -1);
+	assert_int_equal(idempotency_begin(db, "k", two, id, &a, &e), IDEMPOTENCY_REFUSED);
 	assert_int_equal(e.code, ERR_INVALID);
 	assert_string_equal(e.field, "Idempotency-Key");
-	assert_int_equal(idempotency_begin(db, "", one, &a, &e), -1);
-	/* a failure frees the key; a dead agent's claim goes */
-	assert_int_equal(idempotency_begin(db, "f", one, &a, &e), 1);
+	assert_int_equal(idempotency_begin(db, "", one, id, &a, &e), IDEMPOTENCY_REFUSED);
+	/* a failure frees the key */
+	assert_int_equal(idempotency_begin(db, "f", one, id, &a, &e), IDEMPOTENCY_FIRST);
 	idempotency_drop(db, "f");
-	assert_int_equal(idempotency_begin(db, "f", two, &a, &e), 1);
+	assert_int_equal(idempotency_begin(db, "f", two, id, &a, &e), IDEMPOTENCY_FIRST);
+	/* what an agent began that ended is for the next that asks, and for one alone */
 	assert_int_equal(idempotency_sweep(db, &e), 0);
-	assert_int_equal(idempotency_begin(db, "f", one, &a, &e), 1);
-	assert_int_equal(idempotency_begin(db, "k", one, &a, &e), 0);
+	assert_int_equal(idempotency_begin(db, "f", one, again, &a, &e), IDEMPOTENCY_REFUSED);
+	assert_int_equal(e.code, ERR_INVALID);
+	assert_int_equal(idempotency_begin(db, "f", two, again, &a, &e), IDEMPOTENCY_AGAIN);
+	assert_string_equal(again, id);
+	assert_int_equal(idempotency_begin(db, "f", two, again, &a, &e), IDEMPOTENCY_REFUSED);
+	assert_int_equal(e.code, ERR_BUSY);
+	assert_int_equal(idempotency_begin(db, "k", one, id, &a, &e), IDEMPOTENCY_ANSWERED);
 	idempotency_answer_free(&a);
 	db_close(db);
 }

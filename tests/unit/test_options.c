@@ -50,6 +50,29 @@ static void every_form_of_an_option_is_taken(void **state)
 	strv_free(&v.list);
 }
 
+static void a_field_of_the_api_is_told_as_the_option_that_sets_it(void **state)
+{
+	static const char *const cases[][2] = {
+		{ "newName", "--name" },
+		{ "spec.limits.cpuMillis", "--cpus" },
+		{ "capAdd[0]", "--cap-add" },
+		{ "spec.attachments[0].ports[1].hostPort", "--publish" },
+		{ "spec.attachments[0].network", "--network" },
+		{ "mounts[12].source", "--mount" },
+		{ "process.args", "COMMAND" },
+		{ "spec.limits.ioWeight", "spec.limits.ioWeight" },
+		{ "names", "names" },
+		{ "a[", "a[" },
+	};
+	char option[ERR_FIELD_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		cli_field(cases[i][0], option, sizeof(option));
+		assert_string_equal(option, cases[i][1]);
+	}
+}
+
 static void words_of_a_program_are_not_options(void **state)
 {
 	struct values v;
@@ -158,8 +181,11 @@ static void malformed_options_of_run_are_named(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_form_of_an_option_is_taken),   cmocka_unit_test(words_of_a_program_are_not_options),
-		cmocka_unit_test(mistakes_name_the_option),	      cmocka_unit_test(options_of_run_make_a_spec),
+		cmocka_unit_test(every_form_of_an_option_is_taken),
+		cmocka_unit_test(words_of_a_program_are_not_options),
+		cmocka_unit_test(mistakes_name_the_option),
+		cmocka_unit_test(options_of_run_make_a_spec),
+		cmocka_unit_test(a_field_of_the_api_is_told_as_the_option_that_sets_it),
 		cmocka_unit_test(malformed_options_of_run_are_named),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
