@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "migrate/core.h"
 #include "tests/unit/fake_core.h"
+#include "tests/unit/fake_memory.h"
 
 struct pair {
 	struct core core;
