@@ -1,8 +1,8 @@
 /* Compression of a move's data frames: zstd, lz4, none, or whichever brings the most through (auto).
  *
- * Each frame stands for itself, so the reader needs no state and a frame that would grow goes as it is. `auto` tries each way for a while on the data and
- * the link as they are, counts the bytes that came through before compression, keeps the best, and tries again after AUTO_HOLD bytes: a link that got
- * faster, or memory of another kind, is noticed. */
+ * Each frame stands for itself, so the reader needs no state and a frame that would grow goes as it is. `auto` tries each way for a while on the data
+ * and the link as they are, counts the bytes that came through before compression, keeps the best, and tries again after AUTO_HOLD bytes: a link that
+ * got faster, or memory of another kind, is noticed. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

@@ -86,7 +86,8 @@ static int run_helper(const char *program, pid_t pid, Davit__OciIdMapping *const
 	text[got > 0 ? got : 0] = 0;
 	text[strcspn(text, "\n")] = 0;
 	err_field(e, field, "%s refuses it: %s", program, text);
-	return err_remedy(e, "map the container's 0 to your own id and the rest to ids that /etc/sub%s gives you", strstr(program, "uid") ? "uid" : "gid");
+	return err_remedy(e, "map the container's 0 to your own id and the rest to ids that /etc/sub%s gives you",
+			  strstr(program, "uid") ? "uid" : "gid");
 }
 
 static int map_ids(pid_t pid, const Davit__OciLinux *l, struct err *e)
@@ -113,7 +114,8 @@ static int become_root(int sock, struct err *e)
 {
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0) {
 		err_sys(e, errno, "make a user namespace as an ordinary user");
-		return err_remedy(e, "allow it by user.max_user_namespaces (and kernel.unprivileged_userns_clone where there is one), or run as root");
+		return err_remedy(e,
+				  "allow it by user.max_user_namespaces (and kernel.unprivileged_userns_clone where there is one), or run as root");
 	}
 	if (sync_send(sock, SYNC_GO, 0, e) < 0 || sync_wait(sock, SYNC_READY, NULL, e) < 0)
 		return -1;

@@ -15,6 +15,16 @@ static void print_summary(const Davit__MoveRecord *m)
 	printf("%s moved to %s in %s: downtime %s, %s at %s/s\n", m->container, m->peer ? m->peer : "its target",
 	       str_human_ns((uint64_t)m->total_us * 1000, total, sizeof(total)), str_human_ns((uint64_t)m->downtime_us * 1000, down, sizeof(down)),
 	       str_human_bytes(m->bytes, bytes, sizeof(bytes)), str_human_bytes(m->rate, rate, sizeof(rate)));
+	if (m->mode)
+		printf("mode: %s%s%s%s", m->mode, m->mode_why && *m->mode_why ? " (" : "", m->mode_why ? m->mode_why : "",
+		       m->mode_why && *m->mode_why ? ")" : "");
+	if (m->n_rounds)
+		printf(", %zu round%s, then %s", m->n_rounds, m->n_rounds == 1 ? "" : "s", m->rounds_why ? m->rounds_why : "frozen");
+	if (m->followed_bytes)
+		printf("; %s followed in %s", str_human_bytes(m->followed_bytes, bytes, sizeof(bytes)),
+		       str_human_ns((uint64_t)m->filled_us * 1000, total, sizeof(total)));
+	if (m->mode)
+		printf("\n");
 	if (m->clock && m->clock->has_bound)
 		printf("clocks: policy %s, error at most %.1f µs\n", m->clock->policy ? m->clock->policy : "continue", (double)m->clock->bound / 1e3);
 }

@@ -38,9 +38,24 @@ static void draw_bar(const Davit__Operation *op, char *out, size_t cap)
 	snprintf(out + n, cap - n, "]");
 }
 
+/* ", round 3: 120 MiB left, 8 MiB/s written" of a move whose memory is copied while it runs. */
+static void draw_round(const Davit__Operation *op, char *out, size_t cap)
+{
+	const Davit__MoveRecord *m = op->move;
+	char left[32], written[32];
+
+	out[0] = 0;
+	if (!m || !m->n_rounds)
+		return;
+	const Davit__MoveRound *r = m->rounds[m->n_rounds - 1];
+	uint64_t page = r->pages ? r->bytes / r->pages : (uint64_t)sysconf(_SC_PAGESIZE);
+	snprintf(out, cap, "  round %u: %s left, %s/s written", r->number, str_human_bytes(r->left_pages * page, left, sizeof(left)),
+		 str_human_bytes(r->dirty_rate * page, written, sizeof(written)));
+}
+
 static void draw(const Davit__Operation *op)
 {
-	char bar[BAR + 8], done[32] = "", rate[48] = "", left[48] = "";
+	char bar[BAR + 8], done[32] = "", rate[48] = "", left[48] = "", round[128];
 
 	draw_bar(op, bar, sizeof(bar));
 	if (op->has_bytes_done)
@@ -52,7 +67,9 @@ static void draw(const Davit__Operation *op)
 	}
 	if (op->has_eta_ms)
 		snprintf(left, sizeof(left), "  %.1f s left", (double)op->eta_ms / 1e3);
-	fprintf(stderr, "\r\033[K%s: %s%s %s%s%s", op->container ? op->container : op->kind, op->phase ? op->phase : "…", bar, done, rate, left);
+	draw_round(op, round, sizeof(round));
+	fprintf(stderr, "\r\033[K%s: %s%s %s%s%s%s", op->container ? op->container : op->kind, op->phase ? op->phase : "…", bar, done, rate, left,
+		round);
 }
 
 static int cancel(struct cli *c, const char *id, struct err *e)

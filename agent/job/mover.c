@@ -213,6 +213,29 @@ static int settle_untouched(struct job *j, struct outcome *o, struct err *e)
 	return db_move_put(job_agent(j)->db, m, e);
 }
 
+/* The target runs and lacks memory that is here: a mover serves it over a new connection. How it goes is asked afterwards. */
+static void serve_again(struct job *j, const char *target_url, struct outcome *o)
+{
+	struct agent *a = job_agent(j);
+	struct err e = { 0 };
+	struct mover m;
+	Davit__MoverJob q;
+	auto_close int fd = core_channel_fd(&a->core, job_container(j), &e);
+
+	mover_question(a, target_url, job_id(j), &q);
+	q.kind = (char *)(uintptr_t) "resume";
+	q.has_timeout_ms = 0;
+	q.moves_folder = a->moves_dir;
+	q.container = (char *)(uintptr_t)job_container(j);
+	if (fd < 0 || mover_start(a->mover, &q, fd, &m, &e) < 0) {
+		log_err(LOG_LEVEL_WARN, job_id(j), &e);
+		return;
+	}
+	if (follow(j, &m, 0, o, &e) < 0)
+		log_err(LOG_LEVEL_WARN, job_id(j), &e);
+	mover_close(&m);
+}
+
 /* Asks the journal (and through it the target) until the outcome is known. */
 static int settle(struct job *j, struct outcome *o, struct err *e)
 {
@@ -225,10 +248,15 @@ static int settle(struct job *j, struct outcome *o, struct err *e)
 		struct err inner = { 0 };
 		int done = recover_source(&r, job_id(j), &record, &inner);
 
+		auto_free char *url = record && record->target_url ? mem_strdup(record->target_url, NULL) : NULL;
 		if (record)
 			take_record(j, record, o);
 		if (done == RECOVER_SETTLED)
 			return 0;
+		if (done == RECOVER_SERVE && url) {
+			serve_again(j, url, o);
+			job_phase(j, "settle");
+		}
 		if (done < 0 && inner.code == ERR_NOT_FOUND)
 			return settle_untouched(j, o, e);
 		if (done < 0)

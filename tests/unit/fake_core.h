@@ -310,12 +310,45 @@ static inline bool fake_fails(struct fake_core *c, Davit__CoreReply *r, const ch
 	return true;
 }
 
+static inline void fake_answer_memory(struct fake_core *c, const Davit__CoreRequest *q, Davit__CoreReply *r)
+{
+	Davit__MemoryStatus memory = DAVIT__MEMORY_STATUS__INIT;
+	switch (q->op_case) {
+	case DAVIT__CORE_REQUEST__OP_MEMORY:
+		if (!fake_fails(c, r, "memory"))
+			fake_one(c, r, fake_memory_open(c->h, false));
+		break;
+	case DAVIT__CORE_REQUEST__OP_LAYER_COPY:
+		if (!fake_fails(c, r, "layer_copy"))
+			fake_layer_copy(c, r);
+		break;
+	case DAVIT__CORE_REQUEST__OP_THROTTLE:
+		fake_throttle(c, r);
+		break;
+	case DAVIT__CORE_REQUEST__OP_MEMORY_ATTACH:
+		c->h->memory_ended = false;
+		fake_one(c, r, fake_memory_open(c->h, true));
+		break;
+	case DAVIT__CORE_REQUEST__OP_MEMORY_WAIT:
+		memory.has_ended = 1;
+		memory.ended = c->h->memory_ended;
+		r->result_case = DAVIT__CORE_REPLY__RESULT_MEMORY;
+		r->memory = &memory;
+		fake_reply(c, r, NULL, 0);
+		break;
+	case DAVIT__CORE_REQUEST__OP_CHANNEL:
+		fake_one(c, r, fake_open(c->h));
+		break;
+	default:
+		fake_error(c, r, ERR_UNSUPPORTED, "not here");
+	}
+}
+
 static inline void fake_answer(struct fake_core *c, const Davit__CoreRequest *q)
 {
 	Davit__CoreReply r = DAVIT__CORE_REPLY__INIT;
 	Davit__ContainerStats stats = DAVIT__CONTAINER_STATS__INIT;
 	Davit__ContainerStatusList list = DAVIT__CONTAINER_STATUS_LIST__INIT;
-	Davit__MemoryStatus memory = DAVIT__MEMORY_STATUS__INIT;
 	Davit__ClockSample clock;
 	r.id = q->id;
 	switch (q->op_case) {
@@ -370,37 +403,12 @@ static inline void fake_answer(struct fake_core *c, const Davit__CoreRequest *q)
 		r.clock = &clock;
 		fake_reply(c, &r, NULL, 0);
 		break;
-	case DAVIT__CORE_REQUEST__OP_MEMORY:
-		if (!fake_fails(c, &r, "memory"))
-			fake_one(c, &r, fake_memory_open(c->h, false));
-		break;
-	case DAVIT__CORE_REQUEST__OP_LAYER_COPY:
-		if (!fake_fails(c, &r, "layer_copy"))
-			fake_layer_copy(c, &r);
-		break;
-	case DAVIT__CORE_REQUEST__OP_THROTTLE:
-		fake_throttle(c, &r);
-		break;
-	case DAVIT__CORE_REQUEST__OP_MEMORY_ATTACH:
-		c->h->memory_ended = false;
-		fake_one(c, &r, fake_memory_open(c->h, true));
-		break;
-	case DAVIT__CORE_REQUEST__OP_MEMORY_WAIT:
-		memory.has_ended = 1;
-		memory.ended = c->h->memory_ended;
-		r.result_case = DAVIT__CORE_REPLY__RESULT_MEMORY;
-		r.memory = &memory;
-		fake_reply(c, &r, NULL, 0);
-		break;
-	case DAVIT__CORE_REQUEST__OP_CHANNEL:
-		fake_one(c, &r, fake_open(c->h));
-		break;
 	case DAVIT__CORE_REQUEST__OP_ANNOUNCE:
 		c->h->announces++;
 		fake_reply(c, &r, NULL, 0);
 		break;
 	default:
-		fake_error(c, &r, ERR_UNSUPPORTED, "not here");
+		fake_answer_memory(c, q, &r);
 	}
 }
 

@@ -1,0 +1,129 @@
+#!/usr/bin/env bats
+# Moves whose memory is copied while the container runs, between two hosts (tests/lib/hosts.sh), in each mode: a writer that verifies every byte of its
+# memory and its file before it writes anew (tests/tools/ledger.c), too fast a writer, a connection that breaks while memory follows.
+load ../lib/common
+
+hosts() { . "$BATS_TEST_DIRNAME/../lib/hosts.sh"; }
+
+setup_file() {
+	[ "$(id -u)" = 0 ] || return 0
+	for program in jq curl openssl ip nsenter unshare nc; do
+		command -v "$program" >/dev/null || export LIVE_SKIP="$program is missing"
+	done
+	[ -e /proc/self/timens_offsets ] || export LIVE_SKIP="this kernel has no time namespaces"
+	[ -z "${LIVE_SKIP:-}" ] || return 0
+	export LIVE_DIR
+	LIVE_DIR=$(mktemp -d /tmp/davit-live.XXXXXX)
+	chmod 711 "$LIVE_DIR"
+	hosts
+	hosts_up "$LIVE_DIR/hosts"
+	export HOSTS_DIR HOSTS_TAG
+	host_start a
+	host_start b
+	"$BATS_TEST_DIRNAME/../lib/image.sh" "$LIVE_DIR/ledger.tar" "$DAVIT_BUILD/tools/ledger=/bin/ledger"
+	for h in a b; do davit_on "$h" image import ledger "$LIVE_DIR/ledger.tar" >/dev/null; done
+	[ "$(davit_on a info --json | jq .facts.memoryTracking)" = true ] || export LIVE_SKIP="this kernel cannot track writes (Linux 6.7)"
+}
+
+teardown_file() {
+	[ -n "${LIVE_DIR:-}" ] || return 0
+	local dir=$HOSTS_DIR tag=$HOSTS_TAG
+	hosts
+	HOSTS_DIR=$dir HOSTS_TAG=$tag
+	hosts_down
+	rm -rf --one-file-system "$LIVE_DIR"
+}
+
+setup() {
+	common_setup
+	[ -z "${LIVE_SKIP:-}" ] || skip "$LIVE_SKIP"
+	local dir=$HOSTS_DIR tag=$HOSTS_TAG
+	hosts
+	HOSTS_DIR=$dir HOSTS_TAG=$tag
+}
+
+teardown() {
+	local h name
+	for h in a b; do
+		[ -z "${BATS_TEST_COMPLETED:-}" ] && tail -20 "$HOSTS_DIR/$h/davitd.log" 2>/dev/null
+		for name in $(davit_on "$h" ps --all --quiet 2>/dev/null); do davit_on "$h" rm --force "$name" >/dev/null 2>&1 || true; done
+	done
+	common_teardown
+}
+
+ledger_run() { # MEGABYTES
+	davit_on a run --detach --name web --image ledger --network lan --ip 10.91.0.10 --memory 512m --pids 16 --cap-drop ALL -- /bin/ledger 7000 "$1" /tmp/file >/dev/null
+	retry 10 ledger_answers
+}
+# "number lines verified wrong birth first…"
+ledger_ask() { echo 1 | in_host switch timeout 5 nc -q 1 10.91.0.10 7000; }
+ledger_answers() { [ -n "$(ledger_ask)" ]; }
+verified() { ledger_ask | awk '{ print $3 }'; }
+# All of its memory is touched and right: it verified more pages than it has since.
+assert_ledger() { # MEGABYTES
+	local answer from
+	from=$(verified)
+	retry 60 verified_more "$from" $(($1 * 64))
+	answer=$(ledger_ask)
+	echo "ledger: $answer"
+	[ "$(echo "$answer" | awk '{ print $4 }')" = 0 ]
+}
+verified_more() { [ "$(verified)" -gt $(($1 + $2)) ]; }
+move() { davit_on "$1" migrate web "host-$2" --json "${@:3}" >"$TMP/move.json"; }
+of_move() { jq -r "$1" "$TMP/move.json"; }
+state_on() { davit_on "$1" ps --all --json | jq -r '.containers[]? | select(.name == "web") | .state'; }
+
+@test "memory and files of a writer arrive whole in every mode, and back" {
+	local from=a to=b mode
+	ledger_run 48
+	for mode in stop-and-copy pre-copy hybrid post-copy; do
+		move "$from" "$to" --mode "$mode"
+		echo "$mode: downtime $(of_move .downtimeUs) µs, rounds $(of_move '.rounds | length'), $(of_move .roundsWhy)"
+		[ "$(of_move .mode)" = "$mode" ]
+		[ "$(state_on "$to")" = running ]
+		[ -z "$(state_on "$from")" ]
+		assert_ledger 48
+		read -r from to <<<"$to $from"
+	done
+}
+
+@test "without a word on the mode, memory is copied while it runs" {
+	ledger_run 32
+	move a b
+	[ "$(of_move .mode)" = hybrid ]
+	[ "$(of_move '.rounds | length')" -ge 1 ]
+	assert_ledger 32
+}
+
+@test "compressed and on a narrow link" {
+	ledger_run 16
+	move a b --compress zstd --bandwidth 40m
+	assert_ledger 16
+	move b a --compress auto
+	assert_ledger 16
+}
+
+@test "a writer that is faster than the link stays, with its CPU limit as it was, or follows" {
+	ledger_run 48
+	run davit_on a migrate web host-b --mode pre-copy --bandwidth 4m --downtime 1 --max-rounds 3
+	[ "$status" -ne 0 ]
+	[[ $output == *"was left running here"* ]]
+	[ "$(state_on a)" = running ]
+	[ -z "$(state_on b)" ]
+	assert_ledger 16
+	move a b --mode hybrid --bandwidth 16m --downtime 1 --max-rounds 2
+	[ "$(of_move .followedBytes)" -gt 0 ]
+	assert_ledger 48
+}
+
+@test "a connection that breaks while memory follows is made again" {
+	ledger_run 48
+	davit_on a migrate web host-b --mode post-copy --bandwidth 8m --json >"$TMP/move.json" 3>&- &
+	retry 20 is_serving
+	kill -KILL "$(pgrep -P "$(host_pid a)" davit-mover)"
+	wait $!
+	[ "$(state_on b)" = running ]
+	[ -z "$(state_on a)" ]
+	assert_ledger 48
+}
+is_serving() { davit_on a migrations ls --json | jq -e '.migrations[0].state == "serving"' >/dev/null; }
