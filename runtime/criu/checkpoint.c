@@ -26,6 +26,7 @@
 #include "runtime/criu/external.h"
 #include "runtime/criu/obstacle.h"
 #include "runtime/criu/options.h"
+#include "runtime/criu/sockets.h"
 #include "runtime/criu/watches.h"
 #include "runtime/namespace.h"
 #include "runtime/net/net.h"
@@ -261,6 +262,16 @@ static int hold_network(struct checkpoint *c, struct err *e)
 	return net_hold(c->network, c->dir.id, e);
 }
 
+/* A criu that was killed could not put its connections back. */
+static void mend_sockets(const struct checkpoint *c)
+{
+	auto_free pid_t *pids = NULL;
+	size_t n = 0;
+
+	if (cgroup_pids(c->cgroup, &pids, &n, NULL) == 0)
+		criu_sockets_let_go(pids, n);
+}
+
 /* After a failure, or with leave_running: running again if it was. CRIU of a failed dump may leave a v1 cgroup frozen. */
 static void put_back(struct checkpoint *c)
 {
@@ -314,6 +325,7 @@ int container_checkpoint(const struct runtime *rt, const char *id, const struct 
 	if (check_parent(&c, e) < 0 || !(c.criu = criu_find(rt->criu, criu_tmp_dir(rt), e)) || check_tracking(&c, e) < 0)
 		return -1;
 	if (hold_network(&c, e) < 0 || dump(&c, e) < 0) {
+		mend_sockets(&c);
 		put_back(&c);
 		explain(&c, e);
 		return -1;

@@ -18,7 +18,7 @@ import threading
 import time
 
 from client import Client
-from faults import FAULTS, HERE, RUNS, moment_of
+from faults import FAULTS, HERE, RUNS, SERVED, moment_of, none
 from host import ApiError, Host, run
 
 NAME, ADDRESS, PORT = "ledger", "10.91.0.50", 7000
@@ -209,7 +209,7 @@ class Drive:
             faults.append(chooser.choice(choices))
         source = self.holder()
         x = Experiment(self, source, self.other(source), seed)
-        promise = HERE if any(f.promise == HERE for f in faults) else RUNS
+        promise = next(p for p in (HERE, SERVED, RUNS) if any(p == f.promise for f in faults + [none()]))
         self.client.forget(False)
         started = time.monotonic()
         told = []

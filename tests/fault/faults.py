@@ -5,8 +5,10 @@ back what the fault took, as an operator or a repair would, and nothing else.
 """
 import time
 
-# What must be there in the end: RUNS: one running copy, its connection kept. HERE: one copy, of which a host's death may have made a stopped one.
-RUNS, HERE = "runs", "here"
+# What must be there in the end. RUNS: one running copy, its connection kept. SERVED: one running copy, whose client may have had to connect again: a
+# CRIU that is killed lets its tasks go with their sockets in repair mode, in which a read fails. HERE: one copy, of which a host's death may have made a
+# stopped one.
+RUNS, SERVED, HERE = "runs", "served", "here"
 
 SOURCE_STATES = ["offered", "accepted", "frozen", "ready", "committed", "serving", "done"]
 TARGET_STATES = ["offered", "preparing", "ready", "thawing", "filling", "running"]
@@ -131,7 +133,7 @@ def none():
 FAULTS = [
     kill("source", "davitd"), kill("target", "davitd"), kill("source", "core"), kill("target", "core"), both_agents(),
     kill("source", "mover"), kill("source", "monitor"), kill("target", "monitor"),
-    kill("source", "criu", moment=("journal", "source", "accepted")), kill("target", "criu", moment=("journal", "source", "frozen")),
+    kill("source", "criu", promise=SERVED, moment=("journal", "source", "accepted")), kill("target", "criu", moment=("journal", "source", "frozen")),
     link("source", lambda r: r.choice([0.2, 1, 4])), link("target", lambda r: r.choice([0.2, 1, 4])),
     rules("half-open-up"), rules("half-open-down"), rules("cut"), reset(), slow(),
     full("source"), full("target"), read_only("source", "agent"), read_only("target", "agent"),

@@ -28,10 +28,11 @@ finish() {
 	local status=$?
 	trap - EXIT INT TERM
 	if [ "$status" != 0 ]; then
+		rm -rf "$keep"
 		mkdir -p "$keep"
 		for h in a b; do
 			mkdir -p "$keep/$h"
-			cp -r "$HOSTS_DIR/$h/davitd.log" "$HOSTS_DIR/$h/state/agent/moves" "$keep/$h/" 2>/dev/null || true
+			cp -r "$HOSTS_DIR/$h/davitd.log" "$HOSTS_DIR/$h/state/agent/moves" "$HOSTS_DIR/$h/state/logs" "$keep/$h/" 2>/dev/null || true
 		done
 	fi
 	hosts_down 2>/dev/null || true

@@ -133,6 +133,8 @@ static void serve_for_ever(int listener)
 				answer(p[i].fd, line, ++lines[i]);
 				continue;
 			}
+			fprintf(stderr, "a connection ends after %" PRIu64 " lines: %s\n", lines[i],
+				got < 0 ? strerror(errno) : "closed by the client");
 			close(p[i].fd);
 			p[i] = p[--n];
 			lines[i] = lines[n];
