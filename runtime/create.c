@@ -123,7 +123,9 @@ static int make(struct create *c, const char *id, struct err *e)
 
 	if (file_write_atomic(c->dir.fd, "config.json", c->text.data, c->text.len, 0600, false, e) < 0)
 		return -1;
-	if (cgroup_create(l ? l->cgroups_path : NULL, id, l ? l->resources : NULL, &c->cgroup, e) < 0)
+	const char *path = l ? l->cgroups_path : NULL;
+	const Davit__OciResources *r = l ? l->resources : NULL;
+	if (c->rt->systemd_cgroup ? cgroup_create_systemd(path, id, r, &c->cgroup, e) < 0 : cgroup_create(path, id, r, &c->cgroup, e) < 0)
 		return -1;
 	if (cgroup_delegate(c->cgroup, c->spec, e) < 0)
 		return -1;
@@ -133,10 +135,6 @@ static int make(struct create *c, const char *id, struct err *e)
 int create_begin(const struct runtime *rt, const char *id, const struct create_options *o, struct create *c, struct err *e)
 {
 	*c = (struct create){ .rt = rt, .options = o, .dir = { .fd = -1, .lock = -1 } };
-	if (rt->systemd_cgroup) {
-		err_set(e, ERR_UNSUPPORTED, 0, "--systemd-cgroup: cgroups are made by davit-runtime itself, not by systemd");
-		return err_remedy(e, "use the cgroupfs driver: podman --cgroup-manager=cgroupfs, containerd SystemdCgroup = false");
-	}
 	if (state_check_id(id, e) < 0 || load(c, e) < 0 || (o->protect_self && self_protect(c->spec, e) < 0) || rootless_enter(c->spec, e) < 0 ||
 	    new_state(c, id, e) < 0 || state_dir_create(rt->root, id, &c->dir, e) < 0)
 		return -1;
@@ -200,6 +198,7 @@ int create_record(struct create *c, pid_t pid, const char *phase, struct err *e)
 	Davit__RuntimeState *s = c->state;
 	char boot[37];
 
+	cgroup_settle(c->cgroup);
 	s->has_pid = s->has_start_ticks = true;
 	s->pid = pid;
 	if (proc_start_time(pid, &s->start_ticks, e) < 0 || proc_boot_id(boot, e) < 0 || pb_set_str(&s->boot_id, boot, e) < 0)

@@ -4,12 +4,18 @@
  * otherwise end the container with the service that made it. A cgroup2 beside v1 hierarchies is joined for two reasons only: a limit
  * needs a controller that is nowhere else, or the caller itself is in a cgroup of it (then a service manager tracks by it). */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 #include "base/file.h"
 #include "base/path.h"
+#include "base/proc.h"
 #include "proto/pb.h"
 #include "runtime/cgroup/internal.h"
+#include "runtime/cgroup/systemd.h"
 #include "runtime/rootless.h"
+#include "runtime/sys.h"
 
 struct hierarchy *cgroup_hierarchy_of(const struct cgroup *c, enum controller controller)
 {
@@ -41,6 +47,8 @@ bool cgroup_is_none(const struct cgroup *c)
 void cgroup_freep(struct cgroup **c)
 {
 	if (*c) {
+		cgroup_settle(*c);
+		free((*c)->unit);
 		cgroup_clear(*c);
 		free(*c);
 	}
@@ -144,6 +152,78 @@ int cgroup_create(const char *path, const char *id, const Davit__OciResources *r
 	return 0;
 }
 
+/* systemd has made it, with the holder in it, where it knows the controller; else it is ours to make. */
+static int adopt_scope(struct cgroup *c, const char *path, const Davit__OciResources *r, struct err *e)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		struct hierarchy *h = &c->h[i];
+
+		if (hierarchy_set_path(h, path, e) < 0)
+			return -1;
+		if (file_exists(AT_FDCWD, h->path) ? hierarchy_open(h, e) < 0 : hierarchy_make(h, e) < 0)
+			return -1;
+	}
+	if (!rootless_is() && devices_apply(c, r ? r->devices : NULL, r ? r->n_devices : 0, true, e) < 0)
+		return -1;
+	return r ? resources_apply(c, r, e) : 0;
+}
+
+static int start_holder(struct cgroup *c, struct err *e)
+{
+	int pidfd = -1;
+
+	c->holder = sys_clone(0, &pidfd);
+	if (c->holder == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close_range(0, ~0U, 0);
+		for (;;)
+			pause();
+	}
+	fd_closep(&pidfd);
+	return c->holder < 0 ? err_sys(e, errno, "fork") : 0;
+}
+
+void cgroup_settle(struct cgroup *c)
+{
+	if (c->holder <= 0)
+		return;
+	kill(c->holder, SIGKILL);
+	proc_wait(c->holder, -1, NULL); /* no limit: it was killed */
+	c->holder = 0;
+}
+
+static int start_scope(struct cgroup *c, const char *path, const char *id, const Davit__OciResources *r, struct err *e)
+{
+	auto_free char *slice = NULL, *unit = NULL;
+
+	c->user = rootless_is();
+	if (systemd_names(path, id, c->user, &slice, &unit, e) < 0 || start_holder(c, e) < 0)
+		return -1;
+	auto_free char *group = systemd_start(slice, unit, c->user, c->holder, r, e);
+	if (!group)
+		return -1;
+	c->unit = steal_ptr(&unit);
+	return adopt_scope(c, group, r, e);
+}
+
+int cgroup_create_systemd(const char *path, const char *id, const Davit__OciResources *r, struct cgroup **out, struct err *e)
+{
+	auto_cgroup struct cgroup *c = mem_new(1, sizeof(*c), e);
+
+	if (!c || (r && plan_check(r, e) < 0) || host_find(c, e) < 0)
+		return -1;
+	if (start_scope(c, path, id, r, e) < 0) {
+		cgroup_settle(c);
+		if (c->unit)
+			systemd_stop(c->unit, c->user, NULL);
+		for (size_t i = 0; i < c->n; i++)
+			hierarchy_unmake(&c->h[i]);
+		return -1;
+	}
+	*out = steal_ptr(&c);
+	return 0;
+}
+
 static int open_one(const Davit__CgroupPath *from, struct hierarchy *h, struct err *e)
 {
 	h->fd = -1;
@@ -165,6 +245,9 @@ int cgroup_open(const Davit__RuntimeState *s, struct cgroup **out, struct err *e
 	if (!c)
 		return -1;
 	c->h[0].fd = -1;
+	c->user = s->systemd_user;
+	if (s->systemd_unit && !(c->unit = mem_strdup(s->systemd_unit, e)))
+		return -1;
 	for (size_t i = 0; i < s->n_cgroups && i < HIERARCHY_MAX; i++) {
 		struct err one = { 0 };
 		if (open_one(s->cgroups[i], &c->h[c->n++], &one) == 0)
@@ -231,7 +314,9 @@ int cgroup_save(const struct cgroup *c, Davit__RuntimeState *s, struct err *e)
 		if (pb_push(&s->n_cgroups, &s->cgroups, one, e) < 0)
 			return -1;
 	}
-	return 0;
+	s->has_systemd_user = c->unit != NULL;
+	s->systemd_user = c->user;
+	return c->unit ? pb_set_str(&s->systemd_unit, c->unit, e) : 0;
 }
 
 int cgroup_set(const struct cgroup *c, const Davit__OciResources *r, struct err *e)
@@ -239,6 +324,9 @@ int cgroup_set(const struct cgroup *c, const Davit__OciResources *r, struct err 
 	if (plan_check(r, e) < 0)
 		return -1;
 	if (r->n_devices > 0 && devices_apply(c, r->devices, r->n_devices, false, e) < 0)
+		return -1;
+	/* Told first: systemd writes what it knows to the files, which then get the exact values. */
+	if (c->unit && systemd_set(c->unit, c->user, r, e) < 0)
 		return -1;
 	return resources_apply(c, r, e);
 }

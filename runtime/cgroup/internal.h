@@ -50,6 +50,9 @@ struct hierarchy {
 struct cgroup {
 	struct hierarchy h[HIERARCHY_MAX];
 	size_t n;
+	char *unit;   /* of systemd (systemd.h), or NULL */
+	bool user;    /* of the user's systemd */
+	pid_t holder; /* our child that keeps the scope alive, or 0 */
 };
 
 /* Every mounted hierarchy, found in one reading of /proc/self/mountinfo and /proc/self/cgroup. */

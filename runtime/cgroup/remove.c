@@ -6,6 +6,7 @@
 #include <time.h>
 #include "base/clock.h"
 #include "runtime/cgroup/internal.h"
+#include "runtime/cgroup/systemd.h"
 
 #define REMOVE_LIMIT_NS NSEC_PER_SEC
 
@@ -40,5 +41,7 @@ int cgroup_remove(struct cgroup *c, struct err *e)
 	for (size_t i = 0; i < c->n; i++)
 		if (remove_one(&c->h[i], deadline, result < 0 ? NULL : e) < 0)
 			result = -1;
+	if (c->unit && systemd_stop(c->unit, c->user, result < 0 ? NULL : e) < 0)
+		result = -1;
 	return result;
 }

@@ -30,7 +30,7 @@ static const struct cli_option globals[] = {
 	{ { "log", required_argument, NULL, 257 }, "FILE", "log file (default: standard error)" },
 	{ { "log-format", required_argument, NULL, 258 }, "FORMAT", "text (default) or json" },
 	{ { "debug", no_argument, NULL, 259 }, NULL, "log more" },
-	{ { "systemd-cgroup", no_argument, NULL, 260 }, NULL, "refused: cgroups are made without systemd" },
+	{ { "systemd-cgroup", no_argument, NULL, 260 }, NULL, "let systemd make cgroups; cgroupsPath is SLICE:PREFIX:NAME" },
 	{ { "rootless", required_argument, NULL, 261 }, "WHEN", "accepted for runc's callers: true, false or auto" },
 	{ { "criu", required_argument, NULL, 262 }, "PATH", "the criu to use (default: the first that works)" },
 	{ { "criu-tmp", required_argument, NULL, 263 }, "DIR", "folder on a tmpfs for CRIU's cache and images" },

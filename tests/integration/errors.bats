@@ -132,7 +132,7 @@ refused() {
 @test "what is refused on purpose says why" {
 	run dr --systemd-cgroup create --bundle "$BUNDLE" "$ID"
 	[ "$status" = 1 ]
-	[[ $output == *systemd* && $output == *cgroupfs* ]]
+	[[ $output == *linux.cgroupsPath*SLICE:PREFIX:NAME* ]]
 	creates --no-pivot --bundle "$BUNDLE" "$ID"
 	[ "$status" = 1 ]
 	[[ $output == *pivot* ]]

@@ -84,3 +84,12 @@ both() { # CLAIM: on Debian 13, and on 12 where it fits
 @test "nothing is left of a removed container" {
 	both "nothing is left of a removed container"
 }
+
+@test "with --systemd-cgroup a container is a scope of systemd, whose limits outlast a reload and follow an update" {
+	both "with --systemd-cgroup a container is a scope of systemd with its limits"
+	both "its limits outlast a reload of systemd"
+	both "update tells systemd of the new limits"
+	both "exec, pause and resume work in the scope"
+	both "a scope that is there already is refused and stays"
+	both "nothing is left of the scope of a removed container"
+}

@@ -29,9 +29,9 @@ limits() { is memory.max 67108864 && is memory.swap.max 33554432 && is cpu.max "
 claim "each limit is in its cgroup v2 file" limits
 own_root() { [ "$(davit exec count /bin/cat /proc/self/cgroup)" = 0::/ ]; }
 claim "it sees its cgroup as the root" own_root
-few() { [ "$(cat $cgroup/pids.current)" -lt 8 ]; }
+few() { [ "$(cat "$cgroup/pids.current")" -lt 8 ]; }
 # shellcheck disable=SC2016 # the container's shell expands it
-many() { ! davit exec count /bin/sh -c 'for i in $(seq 40); do sleep 2 & done' && grep -q 'max [1-9]' $cgroup/pids.events && until_true 20 few; }
+many() { ! davit exec count /bin/sh -c 'for i in $(seq 40); do sleep 2 & done' && grep -q 'max [1-9]' "$cgroup/pids.events" && until_true 20 few; }
 claim "more tasks than its limit are refused" many
 exec_status() { davit exec count /bin/sh -c 'echo said; exit 7' | grep -q said && [ "${PIPESTATUS[0]}" = 7 ]; }
 claim "exec gives output and exit status" exec_status
@@ -57,7 +57,7 @@ profile() {
 }
 claim "the profile denies what it should and no more" profile
 
-frozen() { grep -q "frozen $1" $cgroup/cgroup.events && is cgroup.freeze "$1"; }
+frozen() { grep -q "frozen $1" "$cgroup/cgroup.events" && is cgroup.freeze "$1"; }
 paused() { davit pause count && frozen 1 && davit resume count && frozen 0; }
 claim "pause and resume are the cgroup's freezer" paused
 
@@ -89,8 +89,36 @@ snapshot() {
 		[ "$(davit exec clone /bin/cat /proc/1/attr/current)" = "davit-default (enforce)" ] && davit rm --force clone
 }
 claim "a snapshot leaves it running, and its clone runs under the same limits and profile" snapshot
-again() { davit checkpoint count && ! [ -s $cgroup/cgroup.procs ] && davit restore count && counts_on && gapless && limits && confined; }
+again() { davit checkpoint count && ! [ -s "$cgroup/cgroup.procs" ] && davit restore count && counts_on && gapless && limits && confined; }
 claim "it is checkpointed and restored with its log, limits and profile" again
-gone() { davit rm --force count && davit rm --force eater && [ ! -e $cgroup ]; }
+gone() { davit rm --force count && davit rm --force eater && [ ! -e "$cgroup" ]; }
 claim "nothing is left of a removed container" gone
+
+# davit-runtime by itself, with systemd as the maker of cgroups.
+rt() { davit-runtime --root /run/rt --systemd-cgroup "$@"; }
+scope_of() { systemctl show --property=ControlGroup --value davit-one.scope; }
+scope() {
+	mkdir -p /run/bundle && davit-runtime spec --bundle /run/bundle || return 1
+	jq '.process.terminal = false | .process.args = ["/bin/sleep", "1000"] | .root.path = "/var/lib/davit/images/small/rootfs" |
+		.linux.cgroupsPath = "davit-test.slice:davit:one" | .linux.resources += {memory: {limit: 67108864}, pids: {limit: 50}, cpu: {quota: 50000, period: 100000}}' \
+		/run/bundle/config.json >/run/bundle/new && mv /run/bundle/new /run/bundle/config.json
+	rt create --bundle /run/bundle one </dev/null >/run/rt.out 2>&1 || { cat /run/rt.out; return 1; }
+	rt start one && [ "$(scope_of)" = /davit.slice/davit-test.slice/davit-one.scope ] && cgroup=/sys/fs/cgroup$(scope_of) || return 1
+	is memory.max 67108864 && is pids.max 50 && is cpu.max "50000 100000" && [ "$(cat "$cgroup/cgroup.procs")" = "$(rt state one | jq .pid)" ]
+}
+claim "with --systemd-cgroup a container is a scope of systemd with its limits" scope
+cgroup=/sys/fs/cgroup$(scope_of)
+kept() { systemctl daemon-reload && is memory.max 67108864 && is pids.max 50 && is cpu.max "50000 100000"; }
+claim "its limits outlast a reload of systemd" kept
+changed() {
+	rt update --memory 32m --pids-limit 20 one && is memory.max 33554432 && is pids.max 20 &&
+		[ "$(systemctl show --property=MemoryMax --value davit-one.scope)" = 33554432 ] && systemctl daemon-reload && is memory.max 33554432
+}
+claim "update tells systemd of the new limits" changed
+within() { [ "$(rt exec one /bin/cat /proc/self/cgroup)" = 0::/ ] && rt pause one && is cgroup.freeze 1 && rt resume one; }
+claim "exec, pause and resume work in the scope" within
+twice() { ! rt create --bundle /run/bundle two </dev/null >/run/rt.out 2>&1 && grep -q davit-one.scope /run/rt.out && ! [ -e /run/rt/two ] && [ -e "$cgroup" ]; }
+claim "a scope that is there already is refused and stays" twice
+ended() { rt delete --force one && ! [ -e "$cgroup" ] && [ "$(systemctl show --property=LoadState --value davit-one.scope)" = not-found ]; }
+claim "nothing is left of the scope of a removed container" ended
 agent_log
