@@ -154,7 +154,7 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(L_runtime) $(LIB)/libcli.a $(LIB
 	$(LINK) $< $(L_runtime) $(LIB)/libcli.a $(LIB)/libagent.a $(L_migrate) $(L_proto) $(L_base) -lcmocka $(call libs,$(PKGS_ALL)) -lpthread
 
 # Stands in for davitd before the runtime core.
-$(BUILD)/tests/corectl: $(BUILD)/obj/tests/lib/corectl.o $(L_proto) $(L_base)
+$(BUILD)/tests/corectl: $(BUILD)/obj/tests/lib/corectl.o $(BUILD)/obj/tests/lib/source.o $(L_proto) $(L_base)
 	$(LINK) $^ $(call libs,$(PKGS)) -lpthread
 
 # Small programs that tests put into containers: static, so that an image needs nothing else.

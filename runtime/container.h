@@ -72,6 +72,7 @@ struct checkpoint_options {
 	bool auto_dedup; /* pages of the parent's images that are saved anew are punched out there */
 	const char *lsm_profile;
 	const char *page_server;	/* "ADDRESS:PORT" that takes the pages, or with lazy_pages serves them; or NULL */
+	bool lazy_elsewhere;		/* lazy_pages, and the pages left behind are served by somebody else than criu, which ends */
 	int page_server_fd;		/* a connected socket to a page server, or -1 */
 	int status_fd;			/* gets one NUL byte when the page server of lazy_pages is ready; 0 or -1: none */
 	int cancel_fd;			/* readable: the dump ends and the container is left as it was; 0 or -1: none */

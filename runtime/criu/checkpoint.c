@@ -12,7 +12,10 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include "base/fd.h"
 #include "base/file.h"
@@ -225,16 +228,50 @@ static int on_notify(void *arg, const char *action, pid_t pid, int fd, struct er
 	return 0;
 }
 
+/* What keeps criu from serving the pages that a lazy dump leaves behind: after the dump it serves them on a socket whose other end is closed, and so
+ * is done at once. There is no member of its RPC for such a socket in a lazy dump; a configuration file has a word for it. */
+struct no_serving {
+	int socket, config;
+	char text[32], path[64];
+};
+static void no_serving_end(struct no_serving *n)
+{
+	fd_closep(&n->socket);
+	fd_closep(&n->config);
+}
+
+static int no_serving_begin(struct no_serving *n, Criu__CriuOpts *opts, struct err *e)
+{
+	int sv[2];
+	if (fd_socketpair(SOCK_STREAM, sv, e) < 0)
+		return -1;
+	n->socket = fd_dup(sv[0], e);
+	close(sv[0]);
+	close(sv[1]);
+	if (n->socket < 0 || (n->config = memfd_create("criu.conf", MFD_CLOEXEC)) < 0)
+		return err_sys(e, errno, "criu's configuration");
+	snprintf(n->text, sizeof(n->text), "ps-socket %d\n", n->socket);
+	snprintf(n->path, sizeof(n->path), "/proc/self/fd/%d", n->config);
+	return fd_write_all(n->config, n->text, strlen(n->text), e) < 0 ? -1 : pb_set_str(&opts->config_file, n->path, e);
+}
+
 static int dump(struct checkpoint *c, struct err *e)
 {
 	auto_pb(Criu__CriuOpts) *opts = pb_new(&criu__criu_opts__descriptor, e);
 	Criu__CriuReq req = CRIU__CRIU_REQ__INIT;
 	struct criu_callbacks cb = { on_notify, c };
-	int fds[1] = { c->o->page_server_fd };
-	bool by_fd = c->o->page_server_fd > 0;
+	auto_cleanup(no_serving_end) struct no_serving none = { -1, -1, "", "" };
+	int fds[3];
+	size_t nfds = 0;
 
-	if (!opts || fill_opts(c, opts, e) < 0)
+	if (!opts || fill_opts(c, opts, e) < 0 || (c->o->lazy_elsewhere && no_serving_begin(&none, opts, e) < 0))
 		return -1;
+	if (c->o->page_server_fd > 0)
+		fds[nfds++] = c->o->page_server_fd;
+	if (c->o->lazy_elsewhere) {
+		fds[nfds++] = none.socket;
+		fds[nfds++] = none.config;
+	}
 	/* Also one that is not its own: the caller may be in another than the container was made in. */
 	auto_close int timens = timens_supported() ? timens_of_pid(c->state->pid, e) : -1;
 	if (timens < 0 && timens_supported())
@@ -244,7 +281,7 @@ static int dump(struct checkpoint *c, struct err *e)
 	struct criu_call call = { .criu = c->criu,
 				  .req = &req,
 				  .fds = fds,
-				  .nfds = by_fd ? 1 : 0,
+				  .nfds = nfds,
 				  .timens_fd = timens,
 				  .tmp_dir = criu_tmp_dir(c->rt),
 				  .log_dirfd = c->work,

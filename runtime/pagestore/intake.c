@@ -36,6 +36,8 @@ static int take_pages(struct intake *in, const uint8_t *bytes, uint64_t pages, s
 	struct arena *a = in->fill->a;
 	uint64_t at = in->vaddr;
 	in->vaddr += pages * a->page_size;
+	if (a->state == ARENA_COMPLETE)
+		return 0;
 	/* Before the tasks run, a page may be needed once more, if their restore fails. */
 	if (has_tasks(in) && fill_give(in->fill, in->process, at, pages, bytes) && a->state != ARENA_RECEIVING) {
 		pages_drop(a, in->process, at, pages);
@@ -65,6 +67,9 @@ static int on_record(void *arg, const struct memory_record *r, struct err *e)
 	struct intake *in = arg;
 	struct arena *a = in->fill->a;
 	in->have = 0;
+	a->ended |= r->type == MEMORY_END;
+	if (a->state == ARENA_COMPLETE)
+		return 0; /* of a source that does not know it yet */
 	if (r->pid && !(in->process = arena_process(a, r->pid, true)))
 		return err_set(e, ERR_LIMIT, 0, "the source names more than %d processes", ARENA_PROCESSES_MAX);
 	switch (r->type) {
@@ -80,7 +85,6 @@ static int on_record(void *arg, const struct memory_record *r, struct err *e)
 		a->round = r->value;
 		return 0;
 	default: /* END: what is lacked and unknown now was lost on the way */
-		a->ended = true;
 		fill_ask_rest(in->fill);
 		return 0;
 	}

@@ -111,7 +111,7 @@ static bool take_in(struct worker *w)
 	ssize_t n = recv(w->memory.fd, w->buffer, BUFFER_SIZE, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
-	if (n > 0 && (w->a->state == ARENA_COMPLETE || intake_feed(&w->intake, w->buffer, (size_t)n, &e) == 0)) {
+	if (n > 0 && intake_feed(&w->intake, w->buffer, (size_t)n, &e) == 0) {
 		tasks_admit(w);
 		return true;
 	}

@@ -106,7 +106,9 @@ static int checkpoint(struct dump *d, Davit__ObstacleList *obstacles, struct err
 		.tcp_established = !r->msg->dump->tcp_close,
 		.tcp_close = r->msg->dump->tcp_close,
 		.file_locks = true,
-		.page_server_fd = d->ours[PAGES],
+		.lazy_pages = r->msg->dump->lazy_pages,
+		.lazy_elsewhere = r->msg->dump->lazy_pages,
+		.page_server_fd = r->msg->dump->lazy_pages ? -1 : d->ours[PAGES],
 		.cancel_fd = r->cancel,
 		.obstacles = obstacles,
 	};

@@ -96,11 +96,21 @@ static int take_layer(void *arg, uint64_t *bytes, struct err *e)
 	return layer_import(a->place.layer, a->ours[LAYER], &none, bytes, e);
 }
 
+/* Of a lazy dump what is not left behind is among the images, so the stream stays empty. */
+static int take_no_pages(const struct arrival *a, struct err *e)
+{
+	char byte;
+	int rc = fd_read_exact(a->ours[PAGES], &byte, 1, e);
+	return rc > 0 ? err_set(e, ERR_PROTOCOL, 0, "pages come by two ways") : rc;
+}
+
 /* A source that ends before it sent any memory (its dump failed) is no error of ours: the images tell whether there is something to restore. */
 static int take_pages(void *arg, uint64_t *bytes, struct err *e)
 {
 	struct arrival *a = arg;
 	(void)bytes;
+	if (a->r->msg->restore_prepare->memory)
+		return take_no_pages(a, e);
 	pid_t pid = criu_page_server(a->criu, a->r->core->criu_tmp, a->images_dir, a->ours[PAGES], e);
 	if (pid < 0)
 		return -1;

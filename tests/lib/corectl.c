@@ -1,10 +1,21 @@
 /* Stands in for davitd before the runtime core, for tests: keeps a core running, and sends it requests written as JSON.
  *
- *   corectl serve SOCKET PROGRAM ARGS…      starts `PROGRAM ARGS… --socket-fd 3` and gives every client that connects to SOCKET a channel of its own
- *   corectl ask SOCKET REQUEST [I<FILE | I>FILE]…   sends a request (JSON, id 1) and prints each reply on a line; stream I is written to or read from
- * FILE corectl run SOCKET REQUEST [TEXT]       exec or attach: writes TEXT to the process, prints its output, ends with its status corectl move
- * SOCKET DUMP SOCKET PREPARE joins the streams of both; prints both last replies corectl raw SOCKET HEX                  sends these bytes and prints
- * the reply corectl watch SOCKET COUNT              subscribes and prints that many events Ends with 1 if the last reply is an error. */
+ *   corectl serve SOCKET PROGRAM ARGS…
+ *     starts `PROGRAM ARGS… --socket-fd 3` and gives every client that connects to SOCKET a channel of its own
+ *   corectl ask SOCKET REQUEST [I<FILE | I>FILE]…
+ *     sends a request (JSON, id 1) and prints each reply on a line; stream I is written to or read from FILE
+ *   corectl run SOCKET REQUEST [TEXT]
+ *     exec or attach: writes TEXT to the process, prints its output, ends with its status
+ *   corectl move SOCKET DUMP SOCKET PREPARE [MODE PROCESS…]
+ *     joins the streams of both; prints both last replies; with MODE also a source of memory (tests/lib/source.h), whose pid comes first
+ *   corectl source SOCKET ATTACH MODE PROCESS…
+ *     such a source on the socket that the request brings
+ *   corectl raw SOCKET HEX
+ *     sends these bytes and prints the reply
+ *   corectl watch SOCKET COUNT
+ *     subscribes and prints that many events
+ *
+ * Ends with 1 if the last reply is an error. */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -19,6 +30,7 @@
 #include "proto/attach.h"
 #include "proto/json.h"
 #include "proto/pb.h"
+#include "tests/lib/source.h"
 #include "core.pb-c.h"
 
 static struct err e;
@@ -234,15 +246,47 @@ static int do_run(const char *path, const char *json, const char *text)
 	}
 }
 
-static int do_move(const char *from, const char *dump, const char *to, const char *prepare)
+/* A process that serves memory as long as it is wanted; its pid is printed. */
+static void start_source(int sock, const char *mode, char **processes, int n)
+{
+	pid_t pid = fork();
+	if (pid == 0) {
+		int null = open("/dev/null", O_RDWR);
+		dup2(null, 0);
+		dup2(null, 1);
+		dup2(sock, 3);
+		close_range(4, ~0U, 0);
+		source_serve(3, mode, processes, (size_t)n);
+		_exit(0);
+	}
+	close(sock);
+	printf("%d\n", (int)pid);
+	fflush(stdout);
+}
+
+static int do_source(const char *path, const char *json, char **args, int n)
+{
+	int core = connect_core(path), fds[FD_PASS_MAX];
+	size_t nfds;
+	ask(core, json);
+	auto_pb(Davit__CoreReply) *reply = hear(core, fds, &nfds);
+	if (nfds != 1)
+		return say(reply) | 1;
+	start_source(fds[0], args[0], args + 1, n - 1);
+	return 0;
+}
+
+static int do_move(const char *from, const char *dump, const char *to, const char *prepare, char **memory, int n)
 {
 	int source = connect_core(from), target = connect_core(to), out[FD_PASS_MAX], in[FD_PASS_MAX];
 	pthread_t t[5];
 	size_t nout, nin;
 	ask(target, prepare);
 	Davit__CoreReply *reply = hear(target, in, &nin);
-	if (nin != 4)
+	if (nin != (n ? 5U : 4U))
 		exit(say(reply) | 1);
+	if (n)
+		start_source(in[4], memory[0], memory + 1, n - 1);
 	pb_freep(&reply);
 	ask(source, dump);
 	reply = hear(source, out, &nout);
@@ -302,8 +346,10 @@ int main(int argc, char **argv)
 		return do_ask(new_channel(connect_core(argv[2]), argv[3]), argv[4], NULL, 0);
 	if (argc >= 4 && str_eq(argv[1], "run"))
 		return do_run(argv[2], argv[3], argv[4]);
-	if (argc == 6 && str_eq(argv[1], "move"))
-		return do_move(argv[2], argv[3], argv[4], argv[5]);
+	if (argc >= 6 && str_eq(argv[1], "move"))
+		return do_move(argv[2], argv[3], argv[4], argv[5], argv + 6, argc - 6);
+	if (argc >= 6 && str_eq(argv[1], "source"))
+		return do_source(argv[2], argv[3], argv + 4, argc - 4);
 	if (argc == 4 && str_eq(argv[1], "raw"))
 		return do_raw(argv[2], argv[3]);
 	if (argc == 4 && str_eq(argv[1], "watch"))
