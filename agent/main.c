@@ -21,6 +21,7 @@
 #include "agent/http/server.h"
 #include "agent/memory.h"
 #include "agent/move.h"
+#include "agent/notify.h"
 #include "agent/privsep.h"
 #include "agent/reconcile.h"
 #include "agent/sandbox.h"
@@ -148,7 +149,7 @@ static int setup_log(const Davit__AgentConfig *c, struct err *e)
 
 /* What the privileged half leaves behind for the other. */
 struct prepared {
-	int unix_fd, tcp_fd, core_fd, core_pidfd;
+	int unix_fd, tcp_fd, core_fd, core_pidfd, notify_fd;
 	pid_t core;
 };
 
@@ -166,6 +167,7 @@ static int prepare(struct agent *a, const struct options *o, struct prepared *p,
 	if (privsep_find_user(c, &user, e) < 0 || privsep_read_tls(c, &a->tls, e) < 0 || privsep_make_folders(c, &user, e) < 0)
 		return -1;
 	a->socket_gid = user.socket_gid;
+	p->notify_fd = notify_open();
 	p->unix_fd = privsep_listen_unix(c->socket, user.socket_gid, e);
 	p->tcp_fd = c->listen && p->unix_fd >= 0 ? privsep_listen_tcp(c->listen, e) : -1;
 	if (p->unix_fd < 0 || (c->listen && p->tcp_fd < 0))
@@ -250,9 +252,11 @@ static int serve(struct agent *a, const struct prepared *p, int signals, struct 
 		return -1;
 	log_info("davitd " DAVIT_VERSION " serves on %s%s%s as %s", a->config->socket, a->config->listen ? " and " : "",
 		 a->config->listen ? a->config->listen : "", a->config->user);
+	notify_send(p->notify_fd, "READY=1\nSTATUS=Serving.");
 	memory_release();
 	r = wait_for_end(a, p, signals, e);
 	log_info("davitd ends; containers go on");
+	notify_send(p->notify_fd, "STOPPING=1");
 	a->stopping = true;
 	event_bus_stop(&a->events);
 	session_table_stop(a->sessions);
@@ -278,7 +282,7 @@ int main(int argc, char **argv)
 {
 	static struct agent agent;
 	struct options o = { .config = CONFIG_PATH };
-	struct prepared p = { -1, -1, -1, -1, -1 };
+	struct prepared p = { -1, -1, -1, -1, -1, -1 };
 	struct err e = { 0 };
 	int status = parse_options(argc, argv, &o), signals;
 
@@ -286,7 +290,7 @@ int main(int argc, char **argv)
 		return status;
 	if (load_config(&o, &agent, &e) < 0 || setup_log(agent.config, &e) < 0)
 		return fail(&e);
-	if (o.check && config_check_policy(agent.config, &e) < 0)
+	if (o.check && (config_check_policy(agent.config, &e) < 0 || privsep_find_user(agent.config, &(struct privsep_user){ 0 }, &e) < 0))
 		return fail(&e);
 	if (o.check)
 		return printf("%s: in order\n", o.config) > 0 ? 0 : 1;

@@ -26,13 +26,13 @@ int privsep_find_user(const Davit__AgentConfig *c, struct privsep_user *out, str
 	const struct group *gr = c->socket_group ? getgrnam(c->socket_group) : NULL;
 
 	if (!pw) {
-		err_set(e, ERR_NOT_FOUND, 0, "no user %s", c->user);
+		err_field(e, "user", "no user %s", c->user);
 		return err_remedy(e, "useradd --system --shell /usr/sbin/nologin %s", c->user);
 	}
 	if (pw->pw_uid == 0)
 		return err_field(e, "user", "%s is root", c->user);
 	if (c->socket_group && !gr) {
-		err_set(e, ERR_NOT_FOUND, 0, "no group %s", c->socket_group);
+		err_field(e, "socketGroup", "no group %s", c->socket_group);
 		return err_remedy(e, "groupadd --system %s, or leave socketGroup out", c->socket_group);
 	}
 	out->uid = pw->pw_uid;

@@ -10,7 +10,7 @@ struct privsep_user {
 	gid_t gid, socket_gid; /* socket_gid: (gid_t)-1 without socketGroup */
 };
 
-/* Finds the configured user and group. 0 or -1 (ERR_NOT_FOUND with a remedy). */
+/* Finds the configured user and group. 0 or -1 (ERR_INVALID, the field and a remedy). */
 int privsep_find_user(const Davit__AgentConfig *c, struct privsep_user *out, struct err *e);
 /* Makes the folders of state and run time with their owners. 0 or -1. */
 int privsep_make_folders(const Davit__AgentConfig *c, const struct privsep_user *u, struct err *e);

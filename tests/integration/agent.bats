@@ -148,6 +148,27 @@ print(d.execute('select count(*) > 0 from event').fetchone()[0])")" = 1 ]
 	rm -rf "$AGENT/other"
 }
 
+@test "whoever started davitd hears when it is ready and when it stops" {
+	python3 - "$AGENT/notify" >"$AGENT/heard" <<-'PY' 3>&- &
+		import socket, sys
+		s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+		s.bind(sys.argv[1])
+		s.settimeout(20)
+		for _ in range(2):
+		    print(s.recv(1000).decode().splitlines()[0], flush=True)
+	PY
+	local listener=$!
+	retry 5 [ -S "$AGENT/notify" ]
+	agent_stop
+	NOTIFY_SOCKET=$AGENT/notify agent_start
+	retry 5 grep -q READY=1 "$AGENT/heard"
+	! tr '\0' '\n' <"/proc/$(pgrep -P "$(agent_pid)" davit-runtime)/environ" | grep -q NOTIFY_SOCKET
+	agent_stop
+	wait "$listener"
+	[ "$(tail -1 "$AGENT/heard")" = STOPPING=1 ]
+	agent_start
+}
+
 @test "each thing that happens to a container is told once" {
 	davit run --detach --name told --image base -- /bin/true >/dev/null
 	davit wait told >/dev/null
