@@ -90,6 +90,7 @@ int command_checkpoint(struct cli *c, int argc, char **argv, struct err *e);
 int command_restore(struct cli *c, int argc, char **argv, struct err *e);
 int command_snapshot(struct cli *c, int argc, char **argv, struct err *e);
 int command_migrate(struct cli *c, int argc, char **argv, struct err *e);
+int command_drain(struct cli *c, int argc, char **argv, struct err *e);
 int command_migrations(struct cli *c, int argc, char **argv, struct err *e);
 int command_image(struct cli *c, int argc, char **argv, struct err *e);
 int command_events(struct cli *c, int argc, char **argv, struct err *e);

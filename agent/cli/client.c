@@ -292,12 +292,17 @@ static void print_all(Davit__Error *const *reasons, size_t n_reasons, Davit__Obs
 		print_obstacle(obstacles[i], to);
 }
 
+void client_print_error(const Davit__Error *error, FILE *to)
+{
+	if (error)
+		print_all(error->reasons, error->n_reasons, error->obstacles, error->n_obstacles, to);
+}
+
 void client_print_details(const struct client *c, FILE *to)
 {
 	if (c->problem)
 		print_all(c->problem->reasons, c->problem->n_reasons, c->problem->obstacles, c->problem->n_obstacles, to);
-	if (c->error)
-		print_all(c->error->reasons, c->error->n_reasons, c->error->obstacles, c->error->n_obstacles, to);
+	client_print_error(c->error, to);
 }
 
 void client_set_details(struct client *c, Davit__Error **error)

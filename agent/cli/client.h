@@ -25,7 +25,8 @@ int client_upload(struct client *c, const char *method, const char *path, client
 		  const ProtobufCMessageDescriptor *d, void *out, struct err *e);
 /* Another client to the same agent, for a second thread. */
 struct client *client_clone(const struct client *c, struct err *e);
-/* The obstacles and reasons of the last problem, a line each. */
+/* The obstacles and reasons of an error (NULL is fine), and those of the last problem; a line each. */
+void client_print_error(const Davit__Error *error, FILE *to);
 void client_print_details(const struct client *c, FILE *to);
 /* Makes an operation's error the one whose obstacles and reasons are printed. Takes *error over. */
 void client_set_details(struct client *c, Davit__Error **error);

@@ -26,6 +26,7 @@ static const struct command commands[] = {
 	{ "stats", "[NAME]", "what containers use", command_stats },
 	{ "clock", "NAME", "a container's clocks beside the host's", command_clock },
 	{ "migrate", "NAME HOST", "move a running container to another host", command_migrate },
+	{ "drain", "HOST…", "move all containers of this host to others", command_drain },
 	{ "migrations", "ls|show|cancel", "moves from and to this host", command_migrations },
 	{ "checkpoint", "NAME", "keep a container's state and stop it", command_checkpoint },
 	{ "restore", "NAME", "let a checkpointed container go on", command_restore },

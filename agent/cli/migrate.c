@@ -1,7 +1,7 @@
 /* migrate and migrations. */
+#include "agent/cli/migrate.h"
 #include <stdio.h>
 #include <string.h>
-#include "agent/cli/cli.h"
 #include "agent/cli/progress.h"
 
 static void print_summary(const Davit__MoveRecord *m)
@@ -29,14 +29,19 @@ static void print_summary(const Davit__MoveRecord *m)
 		printf("clocks: policy %s, error at most %.1f µs\n", m->clock->policy ? m->clock->policy : "continue", (double)m->clock->bound / 1e3);
 }
 
-static int report(const struct cli *c, const Davit__Operation *op, const char *name, const char *target, bool check, struct err *e)
+void migrate_tell(const Davit__Operation *op, const char *name, const char *target, bool check)
 {
-	if (c->json)
-		return cli_print_json(op->move ? &op->move->base : &op->base, e);
 	if (check)
 		printf("%s can move to %s\n", name, target);
 	else if (op->move)
 		print_summary(op->move);
+}
+
+static int report(const struct cli *c, const Davit__Operation *op, const char *name, const char *target, bool check, struct err *e)
+{
+	if (c->json)
+		return cli_print_json(op->move ? &op->move->base : &op->base, e);
+	migrate_tell(op, name, target, check);
 	return 0;
 }
 

@@ -136,6 +136,27 @@ one_copy() {
 	[ "$(state a web)" = running ]
 }
 
+@test "drain moves all that can move, tells what cannot, and is taken up where it stopped" {
+	counter a one
+	counter a two --memory 64m
+	davit_on a pause two
+	davit_on a create --name still --image base -- /bin/true >/dev/null
+	run davit_on a drain host-b --check
+	[ "$status" = 79 ]
+	[[ $output == *"one can move to host-b"* && $output == *"still stays: container still is created"* && $output == *"2 of 3 containers cannot move"* ]]
+	has a one
+	davit_on a resume two
+	run davit_on a drain host-b --parallel 2 --json
+	[ "$status" = 79 ]
+	goes_on b one
+	goes_on b two
+	has a still
+	davit_on a rm still
+	davit_on a drain host-b
+	run davit_on a drain nowhere
+	[ "$status" = 0 ] # nothing is left
+}
+
 @test "whenever the source's davitd is killed in a move, one copy goes on" {
 	for delay in 0.02 0.06 0.10 0.14 0.18; do
 		counter a web
