@@ -107,6 +107,20 @@ gone_from() { # CORE NAME
 	state_is web running
 }
 
+@test "a dump with lazy pages leaves memory behind: images alone, the container paused as it was and then goes on" {
+	running web
+	ask '{"id":1,"pause":{"name":"web"}}'
+	"$CORECTL" ask "$TMP/a/socket" '{"id":1,"dump":{"name":"web","lazyPages":true}}' "0>$TMP/images.tar" "1>$TMP/layer" "2>$TMP/pages" "3>$TMP/log" >"$TMP/dump.out"
+	[ "$(tail -1 "$TMP/dump.out" | jq -r '.dump.clock.hostBoottime != null')" = true ]
+	[ ! -s "$TMP/pages" ]
+	tar -tf "$TMP/images.tar" | grep -q pagemap-
+	state_is web paused
+	ask '{"id":1,"resume":{"name":"web"}}'
+	last=$(tail -1 "$TMP/a/state/logs/web/log" | cut -d' ' -f4)
+	goes_on() { [ "$(tail -1 "$TMP/a/state/logs/web/log" | cut -d' ' -f4)" -gt "$((last + 3))" ]; }
+	retry 5 goes_on
+}
+
 @test "a dump whose asker goes away ends, and the container goes on" {
 	running web
 	ask '{"id":1,"pause":{"name":"web"}}'
