@@ -50,12 +50,17 @@ static Davit__Container *describe(const Davit__StreamOffer *offer, struct err *e
 /* Name and addresses are taken as they come, or the move is refused. */
 static int promise(struct agent *a, const Davit__StreamOffer *offer, Davit__IdRange *ids, struct err *e)
 {
-	auto_pb(Davit__Container) *c = describe(offer, e);
-
+	const Davit__AgentConfig *config = a->config;
+	auto_pb(Davit__Container) *c = NULL;
 	Davit__MoveRecord m = DAVIT__MOVE_RECORD__INIT;
 
-	if (!c || db_begin(a->db, true, e) < 0)
+	if (db_begin(a->db, true, e) < 0)
 		return -1;
+	/* Those that adapt_offer() took out; the others are looked at as in a request. */
+	if (db_address_choose(a->db, config->networks, config->n_networks, offer->spec, offer->move_id, e) < 0 || !(c = describe(offer, e))) {
+		db_rollback(a->db);
+		return -1;
+	}
 	m.id = offer->move_id;
 	m.container = c->name;
 	m.role = (char *)(uintptr_t) "target";

@@ -1,11 +1,11 @@
 /* The target's check of an offer. See compat.h. */
 #include "migrate/compat.h"
-#include <arpa/inet.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/mem.h"
 #include "base/str.h"
+#include "migrate/adapt.h"
 #include "proto/pb.h"
 
 struct compat {
@@ -180,27 +180,8 @@ static void check_name(struct compat *c)
 			refuse(c, ERR_EXISTS, "spec.name", "remove or rename it", "a container named %s is here already", c->spec->name);
 }
 
-/* Whether the address of "a/n" is in the subnet "s/m". Both of one family; malformed ones are in none. */
-static bool in_subnet(const char *address, const char *subnet)
-{
-	unsigned char a[16], s[16];
-	char text[64];
-	const char *slash = subnet ? strchr(subnet, '/') : NULL;
-	int family = address && strchr(address, ':') ? AF_INET6 : AF_INET;
-	uint64_t bits;
-	if (!slash || str_to_u64(slash + 1, 0, family == AF_INET6 ? 128 : 32, &bits, "subnet", NULL) < 0)
-		return false;
-	snprintf(text, sizeof(text), "%.*s", (int)strcspn(address, "/"), address);
-	if (inet_pton(family, text, a) != 1)
-		return false;
-	snprintf(text, sizeof(text), "%.*s", (int)(slash - subnet), subnet);
-	if (inet_pton(family, text, s) != 1)
-		return false;
-	for (unsigned i = 0; i < bits; i++)
-		if ((a[i / 8] ^ s[i / 8]) & (0x80 >> (i % 8)))
-			return false;
-	return true;
-}
+#define REMEDY_SUBNET                                                                                                                                \
+	"give both hosts the same subnet; or agree that it gets another address there and its TCP connections are closed: --allow-tcp-reset"
 
 static void check_attachment(struct compat *c, const Davit__NetworkAttachment *a)
 {
@@ -208,12 +189,14 @@ static void check_attachment(struct compat *c, const Davit__NetworkAttachment *a
 		const Davit__CoreNetwork *n = c->here->networks[i];
 		if (!str_eq(n->name, a->network))
 			continue;
-		if (a->address && !in_subnet(a->address, n->subnet))
-			refuse(c, ERR_INVALID, "spec.attachments", "give both hosts the same subnet", "address %s is not in network %s here (%s)",
-			       a->address, n->name, n->subnet);
-		if (a->address6 && !in_subnet(a->address6, n->subnet6))
-			refuse(c, ERR_INVALID, "spec.attachments", "give both hosts the same subnet6", "address %s is not in network %s here (%s)",
-			       a->address6, n->name, n->subnet6 ? n->subnet6 : "no IPv6");
+		if (c->offer->allow_tcp_reset)
+			return;
+		if (a->address && !adapt_in_subnet(a->address, n->subnet))
+			refuse(c, ERR_INVALID, "spec.attachments", REMEDY_SUBNET, "address %s is not in network %s here (%s)", a->address, n->name,
+			       n->subnet);
+		if (a->address6 && !adapt_in_subnet(a->address6, n->subnet6))
+			refuse(c, ERR_INVALID, "spec.attachments", REMEDY_SUBNET, "address %s is not in network %s here (%s)", a->address6, n->name,
+			       n->subnet6 ? n->subnet6 : "no IPv6");
 		return;
 	}
 	refuse(c, ERR_NOT_FOUND, "spec.attachments", "add it to `networks`", "network %s is not configured here", a->network);

@@ -66,6 +66,7 @@ static int send_offer(struct source *s, const Davit__ContainerStatus *status, st
 	s->bytes_total += s->layer_bytes;
 	offer.has_check_only = 1;
 	offer.check_only = s->job->check_only;
+	offer.has_allow_tcp_reset = offer.allow_tcp_reset = s->job->allow_tcp_reset;
 	f.body_case = DAVIT__STREAM_FRAME__BODY_OFFER;
 	f.offer = &offer;
 	if (!s->job->check_only) {

@@ -18,6 +18,7 @@ int source_dump_start(struct source *s, struct err *e)
 	Davit__CoreRequest r = DAVIT__CORE_REQUEST__INIT;
 
 	dump.name = s->job->container;
+	dump.has_tcp_close = dump.tcp_close = s->record.m->tcp_reset;
 	dump.has_lazy_pages = dump.has_without_layer = 1;
 	dump.lazy_pages = dump.without_layer = mode_is_live(s->mode);
 	r.op_case = DAVIT__CORE_REQUEST__OP_DUMP;

@@ -7,7 +7,7 @@
 /* Exchanges before the freeze, and after the dump where the best of those got old. */
 #define PINGS_BEFORE 8
 #define PINGS_AFTER 3
-#define BOUND_GOOD_NS (50 * NSEC_PER_USEC)
+#define BOUND_GOOD_NS (30 * NSEC_PER_USEC)
 
 void source_touch(struct source *s)
 {
@@ -268,6 +268,9 @@ static int on_accept(struct source *s, const Davit__StreamAccept *a, struct err 
 		return source_live_resume(s, e);
 	if (take_mode(s, a, e) < 0)
 		return -1;
+	if (a->tcp_reset && !s->job->allow_tcp_reset)
+		return err_set(e, ERR_PROTOCOL, 0, "the target wants to close TCP connections, which was not agreed to");
+	s->record.m->has_tcp_reset = s->record.m->tcp_reset = a->tcp_reset;
 	if (s->job->check_only)
 		finish(s, true);
 	else

@@ -87,7 +87,7 @@ struct source {
 	uint64_t rate_sent;
 
 	struct clock_map map;
-	uint32_t ping_seq, pings_left;
+	uint32_t ping_seq, pings_left, pings_further;
 	bool pinging;
 	bool closing; /* everything of the dump was queued */
 	bool frozen_sent;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/clock.h"
 #include "base/log.h"
+#include "migrate/adapt.h"
 #include "migrate/compat.h"
 #include "migrate/target_private.h"
 
@@ -39,6 +40,7 @@ int target_send_accept(struct target *t, Davit__HostFacts *facts, Davit__Error *
 	a.refusal = refusal;
 	a.mode = (char *)mode_name(t->mode);
 	a.mode_why = (char *)t->mode_why;
+	a.has_tcp_reset = a.tcp_reset = t->tcp_reset;
 	f.body_case = DAVIT__STREAM_FRAME__BODY_ACCEPT;
 	f.accept = &a;
 	return target_put(t, &f, e);
@@ -89,6 +91,7 @@ static int open_journal(struct target *t, struct err *e)
 	    pb_set_str(&t->record.m->mode, mode_name(t->mode), e) < 0 || pb_set_str(&t->record.m->mode_why, t->mode_why, e) < 0 ||
 	    record_state(&t->record, handover_state_name(TARGET_OFFERED), e) < 0)
 		return -1;
+	t->record.m->has_tcp_reset = t->record.m->tcp_reset = t->tcp_reset;
 	if (journal_create(t->host.folder, t->id, &t->journal, e) < 0)
 		return -1;
 	return journal_append(&t->journal, TARGET_OFFERED, NULL, t->offer, t->record.m, true, e);
@@ -115,7 +118,7 @@ void target_on_offer(struct target *t, Davit__StreamOffer *offer)
 	struct err e = { 0 };
 
 	t->offer = offer;
-	if (check_host(t, &facts, &refusal, &e) < 0) {
+	if (check_host(t, &facts, &refusal, &e) < 0 || adapt_offer(offer, facts, &t->tcp_reset, &e) < 0) {
 		target_refuse(t, &e, refusal);
 		return;
 	}
@@ -232,7 +235,8 @@ static int restore(struct target *t, const Davit__StreamFrozen *frozen, struct e
 	run.descriptors = frozen->dump->descriptors;
 	run.n_descriptors = frozen->dump->n_descriptors;
 	run.neighbours = frozen->dump->neighbours;
-	run.n_neighbours = frozen->dump->n_neighbours;
+	run.n_neighbours = t->tcp_reset ? 0 : frozen->dump->n_neighbours;
+	run.has_tcp_close = run.tcp_close = t->tcp_reset;
 	run.has_memory = 1;
 	run.memory = mode_is_live(t->mode);
 	run.has_hold_network = 1;

@@ -72,6 +72,7 @@ struct target {
 	enum mode mode;
 	const char *mode_why;
 	enum clock_policy policy;
+	bool tcp_reset; /* its addresses are new ones, its connections closed */
 	Davit__ClockResult *clock;
 	int64_t delta, thawed; /* thawed: this host's boottime */
 	struct err error;

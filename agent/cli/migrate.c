@@ -32,7 +32,8 @@ static void print_summary(const Davit__MoveRecord *m)
 void migrate_tell(const Davit__Operation *op, const char *name, const char *target, bool check)
 {
 	if (check)
-		printf("%s can move to %s\n", name, target);
+		printf("%s can move to %s%s\n", name, target,
+		       op->move && op->move->tcp_reset ? ", where it gets other addresses; its TCP connections are closed" : "");
 	else if (op->move)
 		print_summary(op->move);
 }
@@ -49,7 +50,7 @@ int command_migrate(struct cli *c, int argc, char **argv, struct err *e)
 {
 	struct option_number bandwidth = { 0 }, timeout = { 0 }, downtime = { 0 }, rounds = { 0 };
 	const char *policy = NULL, *mode = NULL, *compress = NULL;
-	bool check = false, converge = false;
+	bool check = false, converge = false, reset = false;
 	const struct option options[] = {
 		{ "check", 0, NULL, OPTION_FLAG, &check, "only see whether it could" },
 		{ "clock-policy", 0, "POLICY", OPTION_STRING, &policy, "continue (default), suspend or freeze" },
@@ -58,6 +59,7 @@ int command_migrate(struct cli *c, int argc, char **argv, struct err *e)
 		{ "max-rounds", 0, "N", OPTION_NUMBER, &rounds, "passes over the memory while it runs (default 30)" },
 		{ "auto-converge", 0, NULL, OPTION_FLAG, &converge, "take CPU from a container that writes faster than the network takes" },
 		{ "compress", 0, "HOW", OPTION_STRING, &compress, "none (default), lz4, zstd, zstd:LEVEL or auto" },
+		{ "allow-tcp-reset", 0, NULL, OPTION_FLAG, &reset, "where its addresses cannot be: give it others and close its TCP connections" },
 		{ "bandwidth", 0, "BYTES", OPTION_BYTES, &bandwidth, "at most so many bytes a second, such as 50m" },
 		{ "timeout", 0, "SPAN", OPTION_SECONDS, &timeout, "take the move back if it takes longer" },
 		{ 0 },
@@ -73,6 +75,7 @@ int command_migrate(struct cli *c, int argc, char **argv, struct err *e)
 	body.target = words.v[1];
 	body.clock_policy = (char *)(uintptr_t)policy;
 	body.has_check_only = body.check_only = check;
+	body.has_allow_tcp_reset = body.allow_tcp_reset = reset;
 	body.has_bandwidth = bandwidth.given;
 	body.bandwidth = bandwidth.value;
 	body.mode = (char *)(uintptr_t)mode;

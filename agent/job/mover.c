@@ -335,6 +335,7 @@ static int fill(const struct agent *a, struct move_args *args, const Davit__Migr
 	if ((m->mode && !(args->job.mode = args->mode = mem_strdup(m->mode, e))) ||
 	    (m->compress && !(args->job.compress = args->compress = mem_strdup(m->compress, e))))
 		return -1;
+	args->job.has_allow_tcp_reset = args->job.allow_tcp_reset = m->has_allow_tcp_reset && m->allow_tcp_reset;
 	args->job.has_downtime_ms = m->has_downtime_ms;
 	args->job.downtime_ms = m->downtime_ms;
 	args->job.has_max_rounds = m->has_max_rounds;

@@ -159,6 +159,16 @@ static int run_dump(struct dump *d, struct answer *a, Davit__DumpDone *out, stru
 	return 0;
 }
 
+/* Its peers are told if it is deleted here (lifecycle.c). */
+static int note_reset(const struct dump *d, struct err *e)
+{
+	auto_pb(Davit__ContainerRecord) *r = record_load(&d->place, e);
+	if (!r)
+		return -1;
+	r->has_tcp_reset = r->tcp_reset = true;
+	return record_save(&d->place, r, false, e);
+}
+
 static int set_clock(const struct dump *d, const Davit__ContainerStatus *s, Davit__DumpDone *out, struct err *e)
 {
 	auto_pb(Davit__ContainerRecord) *r = record_load(&d->place, e);
@@ -222,7 +232,7 @@ int op_dump(const struct request *r, struct answer *a, struct err *e)
 		return -1;
 	a->reply->result_case = DAVIT__CORE_REPLY__RESULT_DUMP;
 	a->reply->dump = out;
-	if (run_dump(&d, a, out, e) < 0)
+	if (run_dump(&d, a, out, e) < 0 || (r->msg->dump->tcp_close && note_reset(&d, e) < 0))
 		return -1;
 	return set_clock(&d, s, out, e) < 0 ? -1 : set_details(&d, s, out, e);
 }

@@ -5,6 +5,7 @@
  * resume packets first, then tasks, for the same reason. */
 #include "runtime/serve/lifecycle.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include "base/clock.h"
@@ -12,6 +13,7 @@
 #include "base/log.h"
 #include "proto/pb.h"
 #include "runtime/net/net.h"
+#include "runtime/net/reset.h"
 #include "runtime/serve/ops.h"
 #include "runtime/serve/policy.h"
 #include "runtime/serve/prepare.h"
@@ -144,6 +146,22 @@ static int delete_kept(const struct request *r, const struct place *p, struct er
 	return prepare_undo(r->core, r->name, p, false, e);
 }
 
+/* A container that goes on elsewhere with its connections closed: whoever is connected to it here is told so. */
+static void tell_peers(const Davit__ContainerStatus *s, const struct place *p)
+{
+	struct err e = { 0 };
+	char path[64];
+	auto_pb(Davit__ContainerRecord) *r = record_load(p, NULL);
+	if (!r || !r->tcp_reset || !str_eq(s->state, "paused") || !file_exists(AT_FDCWD, p->network))
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", s->pid);
+	auto_pb(Davit__RuntimeNetwork) *n = net_load(p->network, &e);
+	auto_close int netns = open(path, O_RDONLY | O_CLOEXEC);
+	/* Frozen as it is, it can send nothing else. */
+	if (!n || netns < 0 || net_release(n, s->name, &e) < 0 || net_reset_connections(netns, &e) < 0)
+		log_err(LOG_LEVEL_WARN, "close a container's connections", &e);
+}
+
 int op_delete(const struct request *r, struct answer *a, struct err *e)
 {
 	const Davit__CoreDelete *q = r->msg->delete_;
@@ -160,6 +178,7 @@ int op_delete(const struct request *r, struct answer *a, struct err *e)
 		err_set(e, ERR_STATE, 0, "container %s is %s", r->name, s->state);
 		return err_remedy(e, "stop it first, or force");
 	}
+	tell_peers(s, &p);
 	/* From here on it is half-made: if we die now, the next core goes on. */
 	if (record_unready(&p, e) < 0 || (q->keep_layer && file_write_atomic(AT_FDCWD, p.kept, "", 0, 0600, true, e) < 0))
 		return -1;
@@ -225,7 +244,7 @@ static int note_resume(const struct place *p, struct err *e)
 	bool restored = r->phase != NULL;
 	mem_freep(&r->phase);
 	r->own_layer = true;
-	r->network_held = false;
+	r->network_held = r->tcp_reset = false;
 	if (record_save(p, r, restored, e) < 0)
 		return -1;
 	return restored ? file_remove_tree(AT_FDCWD, p->kept, e) : 0;

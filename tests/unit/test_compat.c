@@ -1,6 +1,7 @@
 /* What a host refuses, and that it says everything at once. */
 #include "tests/unit/unit.h"
 #include <stdio.h>
+#include "migrate/adapt.h"
 #include "migrate/compat.h"
 #include "proto/pb.h"
 
@@ -79,7 +80,7 @@ static void fitting(struct pair *p)
 	p->ids.host_start = 165536;
 	p->ids.size = 65536;
 	davit__stream_offer__init(&p->offer);
-	p->offer.version = 1;
+	p->offer.version = 2;
 	p->offer.spec = &p->spec;
 	p->offer.ids = &p->ids;
 	p->offer.image_digest = (char *)"blake2b:1";
@@ -276,7 +277,7 @@ static void all_reasons_are_told_at_once(void **state)
 	struct pair p;
 	(void)state;
 	fitting(&p);
-	p.offer.version = 2;
+	p.offer.version = 1;
 	p.here.n_cpu_flags = 1;
 	p.here.n_images = 0;
 	p.spec.network_mode = (char *)"host";
@@ -285,6 +286,60 @@ static void all_reasons_are_told_at_once(void **state)
 	assert_int_equal(r->n_reasons, 4);
 	for (size_t i = 0; i < r->n_reasons; i++)
 		assert_true(r->reasons[i]->message[0] && r->reasons[i]->field[0]);
+}
+
+static char *copy(const char *text)
+{
+	struct err e = { 0 };
+	return mem_strdup(text, &e);
+}
+
+static void a_bridge_as_gateway_becomes_this_hosts_and_a_router_stays(void **state)
+{
+	struct pair p;
+	Davit__CoreNetwork there = DAVIT__CORE_NETWORK__INIT, *list[] = { &there };
+	struct err e = { 0 };
+	bool resets;
+	(void)state;
+	fitting(&p);
+	there.name = (char *)"lan";
+	there.gateway = (char *)"10.88.0.1";
+	p.there.networks = list;
+	p.there.n_networks = 1;
+	p.network.gateway = (char *)"10.88.0.2";
+	p.attachment.gateway = copy("10.88.0.1");
+	assert_int_equal(adapt_offer(&p.offer, &p.here, &resets, &e), 0);
+	assert_string_equal(p.attachment.gateway, "10.88.0.2");
+	assert_false(resets);
+	free(p.attachment.gateway);
+	p.attachment.gateway = copy("10.88.0.254");
+	assert_int_equal(adapt_offer(&p.offer, &p.here, &resets, &e), 0);
+	assert_string_equal(p.attachment.gateway, "10.88.0.254");
+	free(p.attachment.gateway);
+	p.attachment.gateway = copy("10.88.0.1");
+	p.network.gateway = NULL; /* here the network leads nowhere */
+	assert_int_equal(adapt_offer(&p.offer, &p.here, &resets, &e), 0);
+	assert_null(p.attachment.gateway);
+}
+
+static void addresses_that_cannot_be_here_are_given_up_only_with_consent(void **state)
+{
+	struct pair p;
+	struct err e = { 0 };
+	bool resets;
+	(void)state;
+	fitting(&p);
+	p.attachment.address = copy("10.99.0.5/20");
+	p.attachment.mac = copy("02:da:0a:63:00:05");
+	assert_reason(&p, "spec.attachments", "10.99.0.5");
+	assert_int_equal(adapt_offer(&p.offer, &p.here, &resets, &e), 0);
+	assert_false(resets);
+	p.offer.has_allow_tcp_reset = p.offer.allow_tcp_reset = 1;
+	assert_null(check(&p));
+	assert_int_equal(adapt_offer(&p.offer, &p.here, &resets, &e), 0);
+	assert_true(resets);
+	assert_null(p.attachment.address);
+	assert_null(p.attachment.mac);
 }
 
 int main(void)
@@ -304,6 +359,8 @@ int main(void)
 		cmocka_unit_test(confinement_that_is_missing_here_is_refused),
 		cmocka_unit_test(folder_of_the_source_is_refused_unless_declared_shared),
 		cmocka_unit_test(all_reasons_are_told_at_once),
+		cmocka_unit_test(a_bridge_as_gateway_becomes_this_hosts_and_a_router_stays),
+		cmocka_unit_test(addresses_that_cannot_be_here_are_given_up_only_with_consent),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
