@@ -8,7 +8,7 @@ BUILD="build-essential pkg-config protobuf-compiler protobuf-c-compiler libproto
 	libcurl4-openssl-dev libsystemd-dev"
 DEMO="redis-tools cron curl jq openssl iproute2 nftables busybox-static python3 util-linux"
 TESTS="bats libcmocka-dev shellcheck clang libclang-rt-dev strace attr acl iputils-ping libcap2-bin xz-utils zstd netcat-openbsd procps sqlite3"
-BENCH="runc crun podman conmon containerd hyperfine gnuplot-nox"
+BENCH="runc crun podman conmon catatonit containerd hyperfine gnuplot-nox"
 VM="qemu-system-x86 qemu-utils mmdebstrap ipxe-qemu seabios e2fsprogs cpio"
 
 say() { printf 'deps: %s\n' "$*"; }
