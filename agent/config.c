@@ -110,6 +110,7 @@ int config_complete(Davit__AgentConfig *c, struct err *e)
 	default_u32(&c->has_ids_start, &c->ids_start, 1000000);
 	default_u32(&c->has_ids_count, &c->ids_count, 1000);
 	default_u32(&c->has_max_operations, &c->max_operations, 8);
+	default_u32(&c->has_mobility_check_s, &c->mobility_check_s, 30);
 	if (!c->has_max_body_bytes)
 		c->max_body_bytes = 1 << 20;
 	c->has_max_body_bytes = 1;
@@ -232,6 +233,8 @@ int config_check(const Davit__AgentConfig *c, struct err *e)
 		return err_field(e, "idsStart", "idsStart has to be 65536 or more: lower ids belong to the host");
 	if (c->ids_count == 0 || c->ids_start + (uint64_t)c->ids_count * CONTAINER_IDS_SIZE > UINT32_MAX)
 		return err_field(e, "idsCount", "the ranges reach beyond 4294967295");
+	if (c->mobility_check_s > 86400)
+		return err_field(e, "mobilityCheckS", "mobilityCheckS has to be 0 to 86400");
 	if (c->max_operations == 0 || c->max_operations > 64)
 		return err_field(e, "maxOperations", "maxOperations has to be 1 to 64");
 	if (c->max_body_bytes < 4096 || c->max_body_bytes > 16 << 20)

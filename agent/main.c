@@ -20,6 +20,7 @@
 #include "agent/http/openapi.h"
 #include "agent/http/server.h"
 #include "agent/memory.h"
+#include "agent/mobility.h"
 #include "agent/move.h"
 #include "agent/notify.h"
 #include "agent/privsep.h"
@@ -243,7 +244,7 @@ static int serve(struct agent *a, const struct prepared *p, int signals, struct 
 	core_init(&a->core, p->core_fd);
 	if (open_state(a, e) < 0)
 		return -1;
-	if (reconcile(a, e) < 0 || move_recover_all(a, e) < 0 || subscriber_start(a, e) < 0) {
+	if (reconcile(a, e) < 0 || move_recover_all(a, e) < 0 || subscriber_start(a, e) < 0 || mobility_start(a, e) < 0) {
 		check_core(p, 500, e);
 		return -1;
 	}

@@ -50,7 +50,7 @@ static const struct route table[] = {
 	  "its processes", NULL },
 	{ "GET", "/v1/containers/{name}/clock", READER, NULL, M(clock_sample), 200, container_clock, NULL, NULL, NULL, 0, "getClock",
 	  "its clocks beside the host's", NULL },
-	{ "GET", "/v1/containers/{name}/mobility", READER, NULL, M(obstacle_list), 200, container_mobility, NULL, NULL, NULL, 0, "getMobility",
+	{ "GET", "/v1/containers/{name}/mobility", READER, NULL, M(mobility), 200, container_mobility, NULL, NULL, NULL, 0, "getMobility",
 	  "what would keep it from being checkpointed or moved", NULL },
 	{ "POST", "/v1/containers/{name}/exec", OPERATOR, M(process_spec), M(exec_session), 201, container_exec, NULL, NULL, NULL, 0, "execContainer",
 	  "run a further process in it", NULL },

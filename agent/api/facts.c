@@ -1,6 +1,7 @@
 /* What a container is doing: counters, processes, clocks, and what would keep it from moving. */
 #include "agent/api/api.h"
 #include "agent/db/container.h"
+#include "agent/mobility.h"
 
 /* Asks the core about the container in the path. Owned reply, or NULL. */
 static Davit__CoreReply *ask(struct request *r, Davit__CoreRequest__OpCase op, struct err *e)
@@ -50,5 +51,11 @@ int container_clock(struct request *r, struct err *e)
 
 int container_mobility(struct request *r, struct err *e)
 {
-	return answer(r, DAVIT__CORE_REQUEST__OP_CHECK, DAVIT__CORE_REPLY__RESULT_OBSTACLES, e);
+	auto_pb(Davit__Container) *known = db_container_get(r->agent->db, r->params[0], NULL, e);
+	auto_api_core struct api_core c = { 0 };
+
+	if (!known || api_core_open(r, &c, e) < 0)
+		return -1;
+	r->answer = mobility_of(r->agent, &c.core, r->params[0], e);
+	return r->answer ? 0 : -1;
 }

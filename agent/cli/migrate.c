@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "agent/cli/progress.h"
+#include "base/clock.h"
 
 static void print_summary(const Davit__MoveRecord *m)
 {
@@ -38,11 +39,36 @@ void migrate_tell(const Davit__Operation *op, const char *name, const char *targ
 		print_summary(op->move);
 }
 
+/* What it would take, as far as is known. */
+static void print_estimate(const struct cli *c, const char *name, const char *target)
+{
+	auto_free char *path = cli_path(NULL, "/v1/containers/%s/mobility", name);
+	auto_pb(Davit__Mobility) *m = NULL;
+	char bytes[32], rate[32], total[32], down[32];
+
+	if (!path || client_call(c->client, "GET", path, NULL, &davit__mobility__descriptor, &m, &(struct err){ 0 }) < 0)
+		return;
+	for (size_t i = 0; i < m->n_estimates; i++) {
+		const Davit__MobilityEstimate *x = m->estimates[i];
+
+		if (!str_eq(x->peer, target))
+			continue;
+		printf("as the last move there was (%s, %s/s): %s in about %s, downtime about %s\n", x->mode,
+		       str_human_bytes(x->rate, rate, sizeof(rate)), str_human_bytes(x->bytes, bytes, sizeof(bytes)),
+		       str_human_ns(x->total_ms * NSEC_PER_MSEC, total, sizeof(total)),
+		       str_human_ns(x->downtime_ms * NSEC_PER_MSEC, down, sizeof(down)));
+		return;
+	}
+	printf("%s of memory and files would go\n", str_human_bytes(m->memory_bytes + m->layer_bytes, bytes, sizeof(bytes)));
+}
+
 static int report(const struct cli *c, const Davit__Operation *op, const char *name, const char *target, bool check, struct err *e)
 {
 	if (c->json)
 		return cli_print_json(op->move ? &op->move->base : &op->base, e);
 	migrate_tell(op, name, target, check);
+	if (check)
+		print_estimate(c, name, target);
 	return 0;
 }
 

@@ -169,6 +169,25 @@ print(d.execute('select count(*) > 0 from event').fetchone()[0])")" = 1 ]
 	agent_start
 }
 
+@test "an obstacle to a move is an event when it arises and when it is gone" {
+	cp "$AGENT/davitd.json" "$AGENT/kept.json"
+	jq '.mobilityCheckS = 1' "$AGENT/kept.json" >"$AGENT/davitd.json"
+	agent_stop
+	agent_start
+	davit run --detach --name tied --image base -- /bin/sleep 1000 >/dev/null
+	[ "$(api GET /v1/containers/tied/mobility | jq '.memoryBytes > 0 and (.obstacles | not)')" = true ]
+	davit exec tied /bin/sleep 3 3>&- &
+	local session=$! told
+	told() { timeout 0.5 curl -sN --unix-socket "$AGENT/run/davit.sock" 'http://localhost/v1/events?container=tied&after=0' | grep -qx "event: container.$1"; }
+	retry 10 told immobile
+	api GET /v1/containers/tied/mobility | jq -e '.obstacles[0] | .kind == "exec_session" and .remedy'
+	wait "$session" || true
+	retry 10 told mobile
+	mv "$AGENT/kept.json" "$AGENT/davitd.json"
+	agent_stop
+	agent_start
+}
+
 @test "each thing that happens to a container is told once" {
 	davit run --detach --name told --image base -- /bin/true >/dev/null
 	davit wait told >/dev/null
