@@ -7,6 +7,7 @@
  * Two refusals have a way out. v1: a cpuset whose CPUs or nodes are empty answers ENOSPC. v2: a cgroup that gives controllers to its
  * children answers EBUSY (a container whose init manages cgroups itself): exec then goes into the first child that takes it. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include "base/file.h"
 #include "runtime/cgroup/internal.h"
@@ -75,4 +76,20 @@ int cgroup_attach(const struct cgroup *c, pid_t pid, struct err *e)
 		if (attach_one(&c->h[i], pid, e) < 0)
 			return -1;
 	return 0;
+}
+
+/* Once somebody has waited for the grace period, those that come within the next one do not (rcu_sync_enter, kernel/rcu/sync.c). The child writes
+ * itself into the cgroup where it is, which changes nothing and waits all the same. */
+pid_t cgroup_attach_expect(const struct cgroup *c)
+{
+	const struct hierarchy *h = c->n ? &c->h[0] : NULL;
+	char path[PATH_MAX];
+	if (!h || !h->mount)
+		return -1;
+	snprintf(path, sizeof(path), "%s%s", h->mount, h->own ? h->own : "");
+	pid_t pid = fork();
+	if (pid != 0)
+		return pid;
+	auto_close int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_exit(dir >= 0 && write_pid(dir, "cgroup.procs", getpid()) == 0 ? 0 : 1);
 }

@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "runtime/console.h"
 #include "runtime/create.h"
 #include "runtime/criu/clocks.h"
@@ -29,6 +30,7 @@
 
 #define OVER_FOLDER "images"
 #define FREEZE_LIMIT_MS 10000
+#define EXPECT_LIMIT_MS 1000
 
 struct restore {
 	const struct restore_options *o;
@@ -39,12 +41,15 @@ struct restore {
 	char *criu;
 	struct stage stage;
 	struct userfault_leave userfault;
+	pid_t expects; /* cgroup_attach_expect() */
 	Criu__CriuOpts *opts;
 };
 
 static void restore_free(struct restore *r)
 {
 	userfault_give_back(&r->userfault);
+	if (r->expects > 0)
+		proc_wait(r->expects, EXPECT_LIMIT_MS, NULL);
 	create_end(&r->c);
 	fd_closep(&r->images);
 	fd_closep(&r->work);
@@ -276,6 +281,7 @@ int container_restore(const struct runtime *rt, const char *id, const struct res
 
 	if (create_begin(rt, id, &o->create, &r.c, e) < 0)
 		return -1;
+	r.expects = cgroup_attach_expect(r.c.cgroup);
 	if (restore(&r, e) == 0)
 		return 0;
 	create_abort(&r.c);

@@ -1,5 +1,5 @@
-/* Remembers memory for the tests of lazy restores: remember MIB. Fills MIB of anonymous memory, forks a child that changes a part of it and has memory of
- * its own, prints "ready", sleeps until the file /check appears, and then both look at every page: "right" or "wrong PAGE" for each. */
+/* Remembers memory for the tests of lazy restores: remember MIB. Fills MIB of anonymous memory, forks a child that changes a part of it and has
+ * memory of its own, prints "ready", sleeps until the file /check appears, and then both look at every page: "right" or "wrong PAGE" for each. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
