@@ -28,6 +28,7 @@ struct create_options {
 	unsigned listen_fds;	  /* how many of them are sockets of sd_listen_fds(3): the process is told so */
 	bool no_pivot;		  /* accepted by runc; refused here: pivot_root is not optional */
 	bool no_new_keyring;
+	bool no_filter;	   /* linux.seccomp is checked but not compiled: CRIU brings the filters of its processes along */
 	bool protect_self; /* runtime/self.h: the program may start again; set by its main() only */
 	int stdio[3];	   /* what the process gets without a terminal; usually 0, 1, 2 */
 };

@@ -109,7 +109,7 @@ static int load(struct create *c, struct err *e)
 	c->spec = c->bundle ? container_load_spec(c->bundle, &c->text, e) : NULL;
 	if (!c->spec)
 		return -1;
-	if (c->spec->linux->seccomp && seccomp_compile_cached(c->rt->root, c->spec->linux->seccomp, &c->filter, e) < 0)
+	if (c->spec->linux->seccomp && !c->options->no_filter && seccomp_compile_cached(c->rt->root, c->spec->linux->seccomp, &c->filter, e) < 0)
 		return -1;
 	if (!c->options->network_file)
 		return 0;

@@ -34,6 +34,7 @@
 
 struct restore {
 	const struct restore_options *o;
+	struct create_options create;
 	struct create c;
 	int images, work, over; /* folders */
 	int timens, netns, console;
@@ -279,7 +280,9 @@ int container_restore(const struct runtime *rt, const char *id, const struct res
 							.stdio = { -1, -1, -1 },
 							.userfault = USERFAULT_NONE };
 
-	if (create_begin(rt, id, &o->create, &r.c, e) < 0)
+	r.create = o->create;
+	r.create.no_filter = true;
+	if (create_begin(rt, id, &r.create, &r.c, e) < 0)
 		return -1;
 	r.expects = cgroup_attach_expect(r.c.cgroup);
 	if (restore(&r, e) == 0)
