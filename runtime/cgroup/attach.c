@@ -80,16 +80,16 @@ int cgroup_attach(const struct cgroup *c, pid_t pid, struct err *e)
 
 /* Once somebody has waited for the grace period, those that come within the next one do not (rcu_sync_enter, kernel/rcu/sync.c). The child writes
  * itself into the cgroup where it is, which changes nothing and waits all the same. */
-pid_t cgroup_attach_expect(const struct cgroup *c)
+pid_t cgroup_attach_expect(void)
 {
-	const struct hierarchy *h = c->n ? &c->h[0] : NULL;
-	char path[PATH_MAX];
-	if (!h || !h->mount)
-		return -1;
-	snprintf(path, sizeof(path), "%s%s", h->mount, h->own ? h->own : "");
 	pid_t pid = fork();
 	if (pid != 0)
 		return pid;
+	struct cgroup own = { 0 };
+	char path[PATH_MAX];
+	if (host_find(&own, NULL) < 0 || own.n == 0)
+		_exit(1);
+	snprintf(path, sizeof(path), "%s%s", own.h[0].mount, own.h[0].own ? own.h[0].own : "");
 	auto_close int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	_exit(dir >= 0 && write_pid(dir, "cgroup.procs", getpid()) == 0 ? 0 : 1);
 }

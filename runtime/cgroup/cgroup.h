@@ -46,7 +46,7 @@ int cgroup_delegate(const struct cgroup *c, const Davit__OciSpec *spec, struct e
 int cgroup_attach(const struct cgroup *c, pid_t pid, struct err *e);
 /* Begins, in a child, the wait that the next cgroup_attach() of another process would have, so that it is over by then. Its pid, to be reaped; or -1.
  */
-pid_t cgroup_attach_expect(const struct cgroup *c);
+pid_t cgroup_attach_expect(void);
 /* Changes limits; a field that is absent stays. Every refused value names its field ("linux.resources.memory.limit"). */
 int cgroup_set(const struct cgroup *c, const Davit__OciResources *r, struct err *e);
 /* Freezes or thaws and waits until the kernel says it is so. ERR_TIMEOUT. Idempotent. */

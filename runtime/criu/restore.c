@@ -282,9 +282,9 @@ int container_restore(const struct runtime *rt, const char *id, const struct res
 
 	r.create = o->create;
 	r.create.no_filter = true;
+	r.expects = cgroup_attach_expect();
 	if (create_begin(rt, id, &r.create, &r.c, e) < 0)
 		return -1;
-	r.expects = cgroup_attach_expect(r.c.cgroup);
 	if (restore(&r, e) == 0)
 		return 0;
 	create_abort(&r.c);

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "proto/pb.h"
+#include "runtime/cgroup/cgroup.h"
 #include "runtime/criu/criu.h"
 #include "runtime/criu/page_server.h"
 #include "runtime/layer/layer.h"
@@ -85,6 +86,9 @@ static int take_images(void *arg, uint64_t *bytes, struct err *e)
 	static const struct layer_limits none;
 	if (a->r->msg->restore_prepare->without_layer)
 		catch_packets(a, a->ours[IMAGES]);
+	/* They come when the container was dumped: its restore is next. */
+	if (fd_wait(a->ours[IMAGES], POLLIN, -1, NULL) > 0) /* no limit: as the stream itself */
+		(void)cgroup_attach_expect();
 	return layer_import_flat(a->images_dir, a->ours[IMAGES], &none, bytes, e);
 }
 
