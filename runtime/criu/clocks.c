@@ -52,6 +52,12 @@ static int clocks_of_images(int dirfd, const char *image, struct timens_offsets 
 	return 1;
 }
 
+static void note_elapsed(struct clocks_plan *p, const struct timens_offsets *dumped)
+{
+	p->elapsed.monotonic = MAX(clock_now_ns(CLOCK_MONOTONIC) + p->off.monotonic - dumped->monotonic, 0);
+	p->elapsed.boottime = MAX(clock_now_ns(CLOCK_BOOTTIME) + p->off.boottime - dumped->boottime, 0);
+}
+
 int clocks_plan(int images_dirfd, const struct timens_offsets *wanted, bool own_timens, struct clocks_plan *out, struct err *e)
 {
 	struct timens_offsets clocks;
@@ -65,6 +71,8 @@ int clocks_plan(int images_dirfd, const struct timens_offsets *wanted, bool own_
 	if (wanted) {
 		out->make = own_timens || wanted->monotonic || wanted->boottime;
 		out->off = *wanted;
+		if (known)
+			note_elapsed(out, &clocks);
 		return 0;
 	}
 	if (known) {
@@ -75,6 +83,8 @@ int clocks_plan(int images_dirfd, const struct timens_offsets *wanted, bool own_
 		out->off.monotonic = MAX(out->off.monotonic, 0);
 		out->off.boottime = MAX(out->off.boottime, 0);
 	}
+	if (known)
+		note_elapsed(out, &clocks);
 	out->make = own_timens || out->off.monotonic > 0 || out->off.boottime > 0;
 	return 0;
 }

@@ -12,6 +12,7 @@ int clocks_record(int images_dirfd, const Davit__ClockSample *sample, bool own_t
 struct clocks_plan {
 	bool make;
 	struct timens_offsets off;
+	struct timens_offsets elapsed; /* how far the container's clocks will be beyond those of the dump, now; 0 where that is not known */
 	char hide[64];
 };
 int clocks_plan(int images_dirfd, const struct timens_offsets *wanted, bool own_timens, struct clocks_plan *out, struct err *e);

@@ -23,6 +23,7 @@
 #include "runtime/criu/images.h"
 #include "runtime/criu/options.h"
 #include "runtime/criu/stage.h"
+#include "runtime/criu/timers.h"
 #include "runtime/hooks.h"
 #include "runtime/init/init.h"
 #include "runtime/namespace.h"
@@ -95,6 +96,8 @@ static int plan_clocks(struct restore *r, struct err *e)
 	/* overlayfs takes this for a file that is not there. */
 	if (plan.hide[0] && mknodat(r->over, plan.hide, S_IFCHR, 0) < 0)
 		return err_sys(e, errno, "hide %s", plan.hide);
+	if (criu_images_set_timers(r->images, r->over, &plan.elapsed, e) < 0)
+		return -1;
 	if (!plan.make)
 		return 0;
 	state->own_timens = true;

@@ -13,6 +13,7 @@
 #include "runtime/criu/clocks.h"
 #include "runtime/criu/external.h"
 #include "runtime/criu/images.h"
+#include "runtime/criu/timers.h"
 
 static char folder[32];
 static int dir, over;
@@ -103,6 +104,78 @@ static void images_without_a_user_namespace_have_no_ids_to_move(void **state)
 	assert_int_equal(criu_images_set_ids(dir, over, &r, &e), 0);
 }
 
+static void put_entry(struct buf *b, const ProtobufCMessage *m)
+{
+	uint32_t n = (uint32_t)protobuf_c_message_get_packed_size(m);
+	assert_int_equal(buf_append(b, &n, sizeof(n), NULL), 0);
+	assert_int_equal(pb_pack(m, b, NULL), 0);
+}
+
+#define SECOND ((int64_t)NSEC_PER_SEC)
+#define ELAPSED (3 * SECOND + 50 * NSEC_PER_MSEC) /* three seconds, and the allowance */
+
+/* A timer as CRIU wrote it, and as it has to be after three seconds of the container's monotonic clock. */
+static const struct timer_case {
+	uint64_t left, period, ticks;
+	uint32_t flags;
+	uint64_t want_left, want_ticks;
+	uint32_t want_flags;
+} timer_cases[] = {
+	{ 10, 0, 0, 0, 7, 0, 0 },  /* single */
+	{ 10, 20, 0, 0, 7, 0, 0 }, /* periodic, not due yet */
+	{ 1, 4, 0, 0, 2, 1, 0 },   /* due two seconds ago, and again in two */
+	{ 1, 1, 5, 0, 1, 8, 0 },   /* due now: counted, a whole period to go */
+	{ 0, 4, 1, 0, 4, 1, 0 },   /* had run out unread: armed again */
+	{ 0, 0, 1, 0, 0, 1, 0 },   /* a single one that had run out stays so */
+	{ 0, 4, 0, 0, 0, 0, 0 },   /* not armed */
+	{ 10, 0, 0, 1, 7, 0, 0 },  /* absolute: what is left counts, not CRIU's whole seconds */
+	{ 10, 0, 0, 3, 7, 0, 3 },  /* cancelled by a clock that is set: stays absolute */
+};
+
+static void timers_go_on_as_the_clock_did(void **state)
+{
+	struct err e = { 0 };
+	auto_buf struct buf b = { 0 };
+	const uint32_t head[] = { 0x54564319, 0x56303138 };
+	struct timens_offsets elapsed = { ELAPSED, 0 };
+	(void)state;
+	buf_append(&b, head, sizeof(head), NULL);
+	for (size_t i = 0; i < ARRAY_LEN(timer_cases); i++) {
+		const struct timer_case *c = &timer_cases[i];
+		Criu__TimerfdEntry t = CRIU__TIMERFD_ENTRY__INIT;
+		Criu__FileEntry f = CRIU__FILE_ENTRY__INIT;
+		t.clockid = CLOCK_MONOTONIC;
+		t.vsec = c->left;
+		t.isec = c->period;
+		t.ticks = c->ticks;
+		t.settime_flags = c->flags;
+		f.tfd = &t;
+		put_entry(&b, &f.base);
+	}
+	assert_int_equal(file_write_atomic(dir, "files.img", b.data, b.len, 0644, false, &e), 0);
+	assert_int_equal(criu_images_set_timers(dir, over, &elapsed, &e), 0);
+	size_t n = 0, at = 8;
+	auto_free char *data = file_read(over, "files.img", 1 << 20, &n, &e);
+	assert_non_null(data);
+	for (size_t i = 0; i < ARRAY_LEN(timer_cases); i++) {
+		const struct timer_case *c = &timer_cases[i];
+		uint32_t length;
+		memcpy(&length, data + at, sizeof(length));
+		auto_pb(Criu__FileEntry) *f = pb_unpack(&criu__file_entry__descriptor, data + at + 4, length, "entry", &e);
+		at += 4 + length;
+		assert_non_null(f);
+		assert_int_equal(f->tfd->vsec, c->want_left);
+		assert_int_equal(f->tfd->vnsec, 0);
+		assert_int_equal(f->tfd->ticks, c->want_ticks);
+		assert_int_equal(f->tfd->settime_flags, c->want_flags);
+	}
+	assert_int_equal(at, n);
+	/* an image that ends in the middle is refused */
+	assert_int_equal(file_write_atomic(dir, "files.img", b.data, b.len - 1, 0644, false, &e), 0);
+	assert_int_equal(criu_images_set_timers(dir, over, &elapsed, &e), -1);
+	assert_int_equal(e.code, ERR_CORRUPT);
+}
+
 static void what_is_no_image_is_refused(void **state)
 {
 	struct err e = { 0 };
@@ -179,6 +252,7 @@ int main(void)
 		cmocka_unit_test(ids_move_to_another_range),
 		cmocka_unit_test(a_range_that_is_too_small_is_refused),
 		cmocka_unit_test(images_without_a_user_namespace_have_no_ids_to_move),
+		cmocka_unit_test(timers_go_on_as_the_clock_did),
 		cmocka_unit_test(what_is_no_image_is_refused),
 		cmocka_unit_test(descriptors_survive_a_trip_through_json),
 		cmocka_unit_test(clocks_stand_still_unless_asked_otherwise),
