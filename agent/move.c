@@ -147,12 +147,12 @@ struct target *move_target(const struct move *m)
 	return m->target;
 }
 
-int move_cancel(struct agent *a, const char *id, struct err *e)
+/* Counted: the caller gives it back. The table's reference, or a settled object, neither makes that one the reference that waits. */
+static struct target *find_target(struct agent *a, const char *id, struct err *e)
 {
 	struct move_table *t = a->moves;
 	struct target *target = NULL;
 	struct move **found;
-	int r;
 
 	pthread_mutex_lock(&t->lock);
 	found = find(t, id);
@@ -160,11 +160,36 @@ int move_cancel(struct agent *a, const char *id, struct err *e)
 		target = target_ref((*found)->target);
 	pthread_mutex_unlock(&t->lock);
 	if (!target)
-		return err_set(e, ERR_STATE, 0, "move %s has ended", id);
-	r = target_cancel(target, e);
-	/* The table's reference, or a settled object: neither makes this the one that waits. */
+		err_set(e, ERR_STATE, 0, "move %s has ended", id);
+	return target;
+}
+
+int move_cancel(struct agent *a, const char *id, struct err *e)
+{
+	struct target *target = find_target(a, id, e);
+	int r = target ? target_cancel(target, e) : -1;
+
 	target_unref(target);
 	return r;
+}
+
+int move_force(struct agent *a, const char *id, enum handover_event forced, struct err *e)
+{
+	struct target *target = find_target(a, id, e);
+	int r = target ? target_force(target, forced, e) : -1;
+
+	target_unref(target);
+	return r;
+}
+
+int move_hurry(struct agent *a, const char *id, struct err *e)
+{
+	struct target *target = find_target(a, id, e);
+
+	if (target)
+		target_hurry(target);
+	target_unref(target);
+	return target ? 0 : -1;
 }
 
 int move_adopt(struct agent *a, const char *id, const char *peer, struct target *target, struct err *e)

@@ -20,6 +20,9 @@ struct move *move_open(struct agent *a, const char *id, const char *peer, enum m
 void move_close(struct agent *a, struct move *m, enum move_stream stream);
 struct target *move_target(const struct move *m);
 int move_cancel(struct agent *a, const char *id, struct err *e);
+/* An operator's decision (migrate/resolve.h), and: ask the source now. 0 or -1 (ERR_STATE). */
+int move_force(struct agent *a, const char *id, enum handover_event forced, struct err *e);
+int move_hurry(struct agent *a, const char *id, struct err *e);
 
 /* Takes a recovered target into the table, which owns it from now on. 0 or -1 (then it stays the caller's). */
 int move_adopt(struct agent *a, const char *id, const char *peer, struct target *target, struct err *e);

@@ -68,9 +68,9 @@ int mover_next(struct mover *m, int timeout_ms, Davit__MoverReport **out, struct
 	}
 }
 
-int mover_cancel(struct mover *m, struct err *e)
+int mover_cancel(struct mover *m, bool late, struct err *e)
 {
-	return proc_pidfd_kill(m->pidfd, SIGTERM, e);
+	return proc_pidfd_kill(m->pidfd, late ? SIGALRM : SIGTERM, e);
 }
 
 void mover_close(struct mover *m)

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "migrate/journal.h"
 #include "migrate/mode.h"
+#include "migrate/resolve.h"
 #include "proto/pb.h"
 
 struct recovery {
@@ -96,7 +97,12 @@ static int recover_locked(struct recovery *x, struct err *e)
 	return take(x, alive ? EVENT_RESTARTED : memory_follows(x->record) ? EVENT_MEMORY_LOST : EVENT_REBOOTED, e);
 }
 
-int recover_source(const struct recover *r, const char *id, Davit__MoveRecord **record, struct err *e)
+static int force_locked(struct recovery *x, const char *id, enum handover_event forced, struct err *e)
+{
+	return resolve_rule(id, x->state, forced, e) ? take(x, forced, e) : -1;
+}
+
+static int recover(const struct recover *r, const char *id, const enum handover_event *forced, Davit__MoveRecord **record, struct err *e)
 {
 	auto_journal_view struct journal_view v = { 0 };
 	struct recovery x = { .r = r };
@@ -105,7 +111,9 @@ int recover_source(const struct recover *r, const char *id, Davit__MoveRecord **
 		return -1;
 	x.record = v.record;
 	x.state = v.state;
-	int rc = v.side == HANDOVER_SOURCE ? recover_locked(&x, e) : err_set(e, ERR_STATE, 0, "move %s is an incoming one", id);
+	int rc = v.side != HANDOVER_SOURCE ? err_set(e, ERR_STATE, 0, "move %s is an incoming one", id)
+		 : forced		   ? force_locked(&x, id, *forced, e)
+					   : recover_locked(&x, e);
 	journal_close(&x.journal);
 	if (rc < 0 || !(*record = pb_dup(&v.record->base, e)))
 		return -1;
@@ -114,12 +122,25 @@ int recover_source(const struct recover *r, const char *id, Davit__MoveRecord **
 	return x.serve ? RECOVER_SERVE : RECOVER_IN_DOUBT;
 }
 
-enum handover_verdict recover_verdict(const char *folder, const char *id, struct err *e)
+int recover_source(const struct recover *r, const char *id, Davit__MoveRecord **record, struct err *e)
+{
+	return recover(r, id, NULL, record, e);
+}
+
+int recover_force(const struct recover *r, const char *id, enum handover_event forced, Davit__MoveRecord **record, struct err *e)
+{
+	return recover(r, id, &forced, record, e);
+}
+
+enum handover_verdict recover_verdict(const char *folder, const char *id, const char *peer, struct err *e)
 {
 	auto_journal_view struct journal_view v = { 0 };
 	struct err why = { 0 };
-	if (journal_read(folder, id, true, &v, &why) == 0)
-		return handover_verdict_in(v.state);
+	if (journal_read(folder, id, true, &v, &why) == 0) {
+		if (!peer || str_eq(v.record->peer_name, peer))
+			return handover_verdict_in(v.state);
+		err_set(&why, ERR_DENIED, 0, "move %s is not to %s", id, peer);
+	}
 	if (why.code != ERR_NOT_FOUND && e)
 		*e = why;
 	return VERDICT_UNKNOWN;

@@ -23,5 +23,9 @@ enum recover_result {
 /* Brings an outgoing move towards its end: an enum recover_result, and *record (owned) tells of it. -1: ERR_BUSY: its mover lives; ERR_NOT_FOUND: no
  * journal; ERR_STATE: a target's journal; others: the core failed, call again. */
 int recover_source(const struct recover *r, const char *id, Davit__MoveRecord **record, struct err *e);
-/* What this host answers to GET /v1/peer/moves/{id}/verdict: by the journal, made durable before it is told. */
-enum handover_verdict recover_verdict(const char *folder, const char *id, struct err *e);
+/* An operator's decision (EVENT_FORCED_SOURCE, EVENT_FORCED_TARGET) about an outgoing move that is in doubt. As recover_source; ERR_STATE: there is
+ * nothing to decide. */
+int recover_force(const struct recover *r, const char *id, enum handover_event forced, Davit__MoveRecord **record, struct err *e);
+/* What this host answers to GET /v1/peer/moves/{id}/verdict: by the journal, made durable before it is told. Only to the move's own target: `peer` is
+ * the name in the certificate of who asks (NULL: this host itself), and has to be the one that the journal names. ERR_DENIED. */
+enum handover_verdict recover_verdict(const char *folder, const char *id, const char *peer, struct err *e);

@@ -309,13 +309,22 @@ void source_lost(struct source *s, const struct err *why)
 	source_fail(s, EVENT_LOST, why, NULL);
 }
 
-void source_cancel(struct source *s)
+void source_cancel(struct source *s, bool late)
 {
 	struct err e = { 0 };
 	if (s->state >= SOURCE_COMMITTED)
 		return;
-	err_set(&e, ERR_CANCELLED, 0, "move %s was cancelled in phase %s", s->job->move_id, s->phase);
+	if (late)
+		err_set(&e, ERR_TIMEOUT, 0, "move %s took longer than its time limit and was taken back in phase %s; the container goes on here",
+			s->job->move_id, s->phase);
+	else
+		err_set(&e, ERR_CANCELLED, 0, "move %s was cancelled in phase %s", s->job->move_id, s->phase);
 	source_fail(s, EVENT_FAILED, &e, NULL);
+}
+
+int source_peer_name(struct source *s, const char *name, struct err *e)
+{
+	return s->record.m->peer_name ? 0 : pb_set_str(&s->record.m->peer_name, name, e);
 }
 
 bool source_finished(const struct source *s)

@@ -43,8 +43,10 @@ size_t source_pull(struct source *s, void *buf, size_t cap);
 void source_feed(struct source *s, const void *p, size_t n);
 /* The connection broke or ended. why is copied. */
 void source_lost(struct source *s, const struct err *why);
-/* Cancels, if the move has not committed. */
-void source_cancel(struct source *s);
+/* Takes the move back, if it has not committed: someone asked for it, or (late) its time is over. */
+void source_cancel(struct source *s, bool late);
+/* The name in the target's certificate, once the connection told it: recorded, since only that host may ask for this move's verdict. 0 or -1. */
+int source_peer_name(struct source *s, const char *name, struct err *e);
 /* All is done but sending what source_pull still gives. */
 bool source_finished(const struct source *s);
 /* How it ended: 0: moved (or, with check_only, could be); -1 with the error and its detail (borrowed, may be NULL). */

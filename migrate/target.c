@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include "base/clock.h"
 #include "base/log.h"
+#include "migrate/resolve.h"
 #include "migrate/target_private.h"
 
 static void target_free(struct target *t)
@@ -220,6 +221,28 @@ int target_cancel(struct target *t, struct err *e)
 	pthread_cond_broadcast(&t->changed);
 	pthread_mutex_unlock(&t->lock);
 	return r;
+}
+
+int target_force(struct target *t, enum handover_event forced, struct err *e)
+{
+	int r = -1;
+	pthread_mutex_lock(&t->lock);
+	if (resolve_rule(t->id, t->state, forced, e)) {
+		t->forced = true;
+		t->forced_event = forced;
+		r = 0;
+	}
+	pthread_cond_broadcast(&t->changed);
+	pthread_mutex_unlock(&t->lock);
+	return r;
+}
+
+void target_hurry(struct target *t)
+{
+	pthread_mutex_lock(&t->lock);
+	t->hurried = true;
+	pthread_cond_broadcast(&t->changed);
+	pthread_mutex_unlock(&t->lock);
 }
 
 bool target_settled(struct target *t)

@@ -58,6 +58,11 @@ void target_lost(struct target *t);
 ssize_t target_pull(struct target *t, void *buf, size_t cap, int timeout_ms, struct err *e);
 /* An operator's cancel: drops the move if the source cannot have committed yet, else ERR_IN_DOUBT. */
 int target_cancel(struct target *t, struct err *e);
+/* An operator's decision (EVENT_FORCED_SOURCE, EVENT_FORCED_TARGET) where the move waits for its source; carried out by the object's thread. 0 or -1
+ * (ERR_STATE: there is nothing to decide). */
+int target_force(struct target *t, enum handover_event forced, struct err *e);
+/* Asks the source now, if the move waits for it. */
+void target_hurry(struct target *t);
 /* True once the container runs here for good or was dropped. */
 bool target_settled(struct target *t);
 /* Waits for that. False on timeout. */
@@ -65,5 +70,6 @@ bool target_wait(struct target *t, int timeout_ms);
 /* The record as it is now. Owned. */
 Davit__MoveRecord *target_record(struct target *t, struct err *e);
 
-/* What this host answers to GET /v1/peer/moves/{id}/state: the state by the journal, made durable before it is told. */
-enum handover_answer target_state(const char *folder, const char *id, struct err *e);
+/* What this host answers to GET /v1/peer/moves/{id}/state: the state by the journal, made durable before it is told.
+ * Only to the move's own source: as recover_verdict() for `peer`. */
+enum handover_answer target_state(const char *folder, const char *id, const char *peer, struct err *e);

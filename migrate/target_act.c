@@ -87,6 +87,7 @@ static int check_host(struct target *t, Davit__HostFacts **facts, Davit__Error *
 static int open_journal(struct target *t, struct err *e)
 {
 	if (record_init(&t->record, t->id, t->offer->spec->name, "target", t->host.peer, e) < 0 ||
+	    (t->host.peer && pb_set_str(&t->record.m->peer_name, t->host.peer, e) < 0) ||
 	    pb_set_str(&t->record.m->source_url, t->offer->source_url ? t->offer->source_url : "", e) < 0 ||
 	    pb_set_str(&t->record.m->mode, mode_name(t->mode), e) < 0 || pb_set_str(&t->record.m->mode_why, t->mode_why, e) < 0 ||
 	    record_state(&t->record, handover_state_name(TARGET_OFFERED), e) < 0)

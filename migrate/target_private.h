@@ -34,10 +34,11 @@ struct target {
 	unsigned refs, users;
 	Davit__StreamFrame *queue[TARGET_QUEUE_MAX]; /* owned, for the worker */
 	size_t queued;
-	bool lost, cancelled, stop, settled, broken;
-	bool lost_told;	     /* the worker took notice of `lost` */
-	bool memory_whole;   /* the page store has all that the source had, or has ended */
-	struct err lost_why; /* what the feeding thread found wrong */
+	bool lost, cancelled, forced, hurried, stop, settled, broken;
+	bool lost_told;			  /* the worker took notice of `lost` */
+	bool memory_whole;		  /* the page store has all that the source had, or has ended */
+	enum handover_event forced_event; /* if forced */
+	struct err lost_why;		  /* what the feeding thread found wrong */
 	struct buf out;
 	bool out_ended;
 	int64_t heard; /* CLOCK_MONOTONIC: the source's last sign of life */

@@ -74,12 +74,15 @@ none:
 	return NULL;
 }
 
-enum handover_answer target_state(const char *folder, const char *id, struct err *e)
+enum handover_answer target_state(const char *folder, const char *id, const char *peer, struct err *e)
 {
 	auto_journal_view struct journal_view v = { 0 };
 	struct err why = { 0 };
-	if (journal_read(folder, id, true, &v, &why) == 0)
-		return handover_answer_in(v.state);
+	if (journal_read(folder, id, true, &v, &why) == 0) {
+		if (!peer || str_eq(v.record->peer_name, peer))
+			return handover_answer_in(v.state);
+		err_set(&why, ERR_DENIED, 0, "move %s is not from %s", id, peer);
+	}
 	if (why.code != ERR_NOT_FOUND && e)
 		*e = why;
 	return ANSWER_UNKNOWN;

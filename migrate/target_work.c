@@ -166,7 +166,7 @@ static void sign_of_life(struct target *t, int64_t now)
 	pthread_cond_broadcast(&t->changed);
 }
 
-enum woken { WOKEN_FRAME, WOKEN_LOST, WOKEN_CANCELLED, WOKEN_STOP, WOKEN_ASK, WOKEN_WHOLE };
+enum woken { WOKEN_FRAME, WOKEN_LOST, WOKEN_CANCELLED, WOKEN_STOP, WOKEN_ASK, WOKEN_WHOLE, WOKEN_FORCED };
 
 /* Waits for the next thing to do. Frames that came before a loss are done before it. */
 static enum woken wait_for_work(struct target *t, Davit__StreamFrame **f)
@@ -188,13 +188,17 @@ static enum woken wait_for_work(struct target *t, Davit__StreamFrame **f)
 			memmove(t->queue, t->queue + 1, --t->queued * sizeof(t->queue[0]));
 		} else if (t->cancelled) {
 			w = WOKEN_CANCELLED;
+		} else if (t->forced) {
+			w = WOKEN_FORCED;
+			t->forced = false;
 		} else if (t->memory_whole && (t->state == TARGET_FILLING || t->state == TARGET_STRANDED)) {
 			w = WOKEN_WHOLE;
 		} else if (t->lost && !t->lost_told) {
 			t->lost_told = true;
 			w = WOKEN_LOST;
-		} else if (asks(t) && now >= ask) {
+		} else if (asks(t) && (t->hurried || now >= ask)) {
 			w = WOKEN_ASK;
+			t->hurried = false;
 		} else {
 			sign_of_life(t, now);
 			wait_until(t, MIN(asks(t) ? ask : silence ? silence : INT64_MAX, now + NSEC_PER_SEC));
@@ -272,6 +276,9 @@ void *target_work(void *arg)
 		} else if (w == WOKEN_ASK) {
 			t->ask_ms = MIN(2 * t->ask_ms, ASK_MOST_MS);
 			target_event(t, EVENT_UNDECIDED);
+		} else if (w == WOKEN_FORCED) {
+			log_warn("move %s: an operator decided: %s", t->id, handover_event_name(t->forced_event));
+			target_event(t, t->forced_event);
 		} else if (w == WOKEN_WHOLE) {
 			target_event(t, EVENT_FILLED);
 		} else {

@@ -57,6 +57,8 @@ int container_migrate(struct request *r, struct err *e);
 int migration_list(struct request *r, struct err *e);
 int migration_get(struct request *r, struct err *e);
 int migration_cancel(struct request *r, struct err *e);
+int migration_resume(struct request *r, struct err *e);
+int migration_resolve(struct request *r, struct err *e);
 
 int operation_list(struct request *r, struct err *e);
 int operation_get(struct request *r, struct err *e);

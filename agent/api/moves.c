@@ -82,7 +82,7 @@ int move_down(struct request *r, struct err *e)
 
 int move_verdict(struct request *r, struct err *e)
 {
-	enum handover_verdict v = recover_verdict(r->agent->moves_dir, r->params[0], e);
+	enum handover_verdict v = recover_verdict(r->agent->moves_dir, r->params[0], r->caller.name, e);
 	auto_pb(Davit__MoveVerdict) *answer = e->code ? NULL : pb_new(&davit__move_verdict__descriptor, e);
 
 	if (!answer || pb_set_str(&answer->verdict, handover_verdict_name(v), e) < 0)
@@ -93,7 +93,7 @@ int move_verdict(struct request *r, struct err *e)
 
 int move_state(struct request *r, struct err *e)
 {
-	enum handover_answer s = target_state(r->agent->moves_dir, r->params[0], e);
+	enum handover_answer s = target_state(r->agent->moves_dir, r->params[0], r->caller.name, e);
 	auto_pb(Davit__MoveState) *answer = e->code ? NULL : pb_new(&davit__move_state__descriptor, e);
 
 	if (!answer || pb_set_str(&answer->state, handover_answer_name(s), e) < 0)

@@ -91,6 +91,8 @@ int command_restore(struct cli *c, int argc, char **argv, struct err *e);
 int command_snapshot(struct cli *c, int argc, char **argv, struct err *e);
 int command_migrate(struct cli *c, int argc, char **argv, struct err *e);
 int command_drain(struct cli *c, int argc, char **argv, struct err *e);
+/* Whether a word after migrate is one of migrations' commands. */
+bool migrations_has(const char *word);
 int command_migrations(struct cli *c, int argc, char **argv, struct err *e);
 int command_image(struct cli *c, int argc, char **argv, struct err *e);
 int command_events(struct cli *c, int argc, char **argv, struct err *e);

@@ -27,7 +27,7 @@ static const struct command commands[] = {
 	{ "clock", "NAME", "a container's clocks beside the host's", command_clock },
 	{ "migrate", "NAME HOST", "move a running container to another host", command_migrate },
 	{ "drain", "HOST…", "move all containers of this host to others", command_drain },
-	{ "migrations", "ls|show|cancel", "moves from and to this host", command_migrations },
+	{ "migrations", "ls|show|cancel|resume|resolve", "moves from and to this host; \"migrate ls\" and so on are the same", command_migrations },
 	{ "checkpoint", "NAME", "keep a container's state and stop it", command_checkpoint },
 	{ "restore", "NAME", "let a checkpointed container go on", command_restore },
 	{ "snapshot", "create|list|restore|rm|prune", "snapshots of running containers", command_snapshot },

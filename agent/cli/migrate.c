@@ -1,4 +1,4 @@
-/* migrate and migrations. */
+/* migrate NAME HOST. Its other words (ls, show, …) are migrations.c's. */
 #include "agent/cli/migrate.h"
 #include <stdio.h>
 #include <string.h>
@@ -72,7 +72,7 @@ static int report(const struct cli *c, const Davit__Operation *op, const char *n
 	return 0;
 }
 
-int command_migrate(struct cli *c, int argc, char **argv, struct err *e)
+static int move(struct cli *c, int argc, char **argv, struct err *e)
 {
 	struct option_number bandwidth = { 0 }, timeout = { 0 }, downtime = { 0 }, rounds = { 0 };
 	const char *policy = NULL, *mode = NULL, *compress = NULL;
@@ -118,58 +118,8 @@ int command_migrate(struct cli *c, int argc, char **argv, struct err *e)
 	return op ? report(c, op, words.v[0], words.v[1], check, e) : -1;
 }
 
-static int list(struct cli *c, int argc, char **argv, struct err *e)
+int command_migrate(struct cli *c, int argc, char **argv, struct err *e)
 {
-	auto_pb(Davit__MigrationList) *moves = NULL;
-	struct words words;
-	int r = cli_parse(c, NULL, argc, argv, 0, 0, false, &words, e);
-
-	if (r == 0)
-		r = cli_request(c, "GET", "/v1/migrations", NULL, &davit__migration_list__descriptor, &moves, e);
-	if (r != 0)
-		return r < 0 ? -1 : 0;
-	printf("%-33s %-20s %-7s %-16s %-10s %s\n", "ID", "CONTAINER", "ROLE", "PEER", "STATE", "STARTED");
-	for (size_t i = 0; i < moves->n_migrations; i++) {
-		const Davit__MoveRecord *m = moves->migrations[i];
-
-		printf("%-33s %-20s %-7s %-16s %-10s %.19s\n", m->id, m->container, m->role ? m->role : "", m->peer ? m->peer : "",
-		       m->state ? m->state : "", m->started_at ? m->started_at : "");
-	}
-	return 0;
-}
-
-static int show(struct cli *c, int argc, char **argv, struct err *e)
-{
-	auto_free char *path = NULL;
-	struct words words;
-	int r = cli_parse(c, NULL, argc, argv, 1, 1, false, &words, e);
-
-	if (r != 0)
-		return r < 0 ? -1 : 0;
-	c->json = true;
-	path = cli_path(e, "/v1/migrations/%s", words.v[0]);
-	return cli_request(c, "GET", path, NULL, &davit__move_record__descriptor, NULL, e) < 0 ? -1 : 0;
-}
-
-static int cancel(struct cli *c, int argc, char **argv, struct err *e)
-{
-	auto_free char *path = NULL;
-	struct words words;
-	int r = cli_parse(c, NULL, argc, argv, 1, 1, false, &words, e);
-
-	if (r != 0)
-		return r < 0 ? -1 : 0;
-	path = cli_path(e, "/v1/migrations/%s/cancel", words.v[0]);
-	return cli_request(c, "POST", path, NULL, &davit__move_record__descriptor, NULL, e) < 0 ? -1 : 0;
-}
-
-int command_migrations(struct cli *c, int argc, char **argv, struct err *e)
-{
-	static const struct command table[] = {
-		{ "ls", "", "moves from and to this host, the newest first", list },
-		{ "show", "ID", "one move, as JSON", show },
-		{ "cancel", "ID", "take a move back that has not committed", cancel },
-	};
-
-	return cli_group(c, table, ARRAY_LEN(table), argc, argv, e);
+	/* A container that is called like a word of ours: davit migrate -- show host-b. */
+	return argc > 1 && migrations_has(argv[1]) ? command_migrations(c, argc, argv, e) : move(c, argc, argv, e);
 }

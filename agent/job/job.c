@@ -1,6 +1,7 @@
 /* Threads, their operations, and who waits for them. */
 #include "agent/job/job_private.h"
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -40,6 +41,8 @@ static void job_free(struct job *j)
 	pb_freep(&j->details);
 	if (j->cancel_fd >= 0)
 		close(j->cancel_fd);
+	if (j->wake_fd >= 0)
+		close(j->wake_fd);
 	free(j);
 }
 
@@ -193,7 +196,11 @@ Davit__Operation *job_start(struct agent *a, const struct job_kind *kind, const 
 			kind->free_arg(arg);
 		return NULL;
 	}
-	*j = (struct job){ .agent = a, .kind = kind, .arg = arg, .cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+	*j = (struct job){ .agent = a,
+			   .kind = kind,
+			   .arg = arg,
+			   .cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+			   .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
 	j->op = new_operation(kind, container, id, e);
 	answer = j->op ? pb_dup(&j->op->base, e) : NULL;
 	if (!answer)
@@ -285,6 +292,15 @@ void job_details(struct job *j, Davit__Error *details)
 {
 	pb_freep(&j->details);
 	j->details = details;
+}
+
+void job_sleep(struct job *j, int ms)
+{
+	struct pollfd p = { .fd = j->wake_fd, .events = POLLIN };
+	eventfd_t n;
+
+	if (poll(&p, 1, ms) > 0)
+		eventfd_read(j->wake_fd, &n);
 }
 
 bool job_cancelled(const struct job *j)

@@ -47,12 +47,17 @@ bool job_cancelled(const struct job *j);
 /* Readable once the job was cancelled. Borrowed. */
 int job_cancel_fd(const struct job *j);
 
+/* Waits up to ms, less if someone wakes the job or it is cancelled or the agent ends. */
+void job_sleep(struct job *j, int ms);
+
 /* For requests. Operations of running jobs as they stand, others from the database. Owned. */
 Davit__Operation *job_get(struct agent *a, const char *id, struct err *e);
 /* As job_get, after the job ended or wait_ms passed, or the agent stops. */
 Davit__Operation *job_wait(struct agent *a, const char *id, int wait_ms, struct err *e);
 /* 0 or -1 (ERR_NOT_FOUND, ERR_STATE: ended already). */
 int job_cancel(struct agent *a, const char *id, struct err *e);
+/* Ends a job's sleep. 0 or -1 (ERR_NOT_FOUND: no such job runs). */
+int job_wake(struct agent *a, const char *id, struct err *e);
 /* Puts what running jobs know into a list read from the database. */
 int job_refresh(struct agent *a, Davit__OperationList *list, struct err *e);
 /* Cancels all and waits up to wait_ms for them to end. */

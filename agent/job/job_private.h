@@ -10,7 +10,7 @@ struct job {
 	void *arg;
 	Davit__Operation *op; /* under the table's lock */
 	Davit__Error *details;
-	int cancel_fd;
+	int cancel_fd, wake_fd;
 	atomic_bool cancelled;
 	int64_t window_start; /* CLOCK_MONOTONIC: since when the rate is measured, and from how many bytes */
 	uint64_t window_bytes;

@@ -19,6 +19,7 @@
 #include "migrate/recover.h"
 
 #define ASK_TIMEOUT_MS 5000
+#define FORCE_WAIT_MS 8000
 /* Of a move's time limit, copying may take so much: then it freezes, or gives up by itself, which tells more than being cancelled. */
 #define COPY_SHARE_PERCENT 80
 #define DOWNTIME_MAX_MS 60000
@@ -85,6 +86,7 @@ struct outcome {
 	bool check; /* no move, so nothing of it is kept */
 	bool last;  /* the mover told how it ended */
 	bool failed;
+	bool late; /* its time was over */
 	struct err err;
 	char state[64];
 };
@@ -146,7 +148,8 @@ static int follow(struct job *j, struct mover *m, int64_t timeout_ns, struct out
 		if (!cancelled && (job_cancelled(j) || clock_now_ns(CLOCK_MONOTONIC) > end)) {
 			log_info("move %s: %s", job_id(j), job_cancelled(j) ? "cancelled" : "over its time limit");
 			cancelled = true;
-			mover_cancel(m, NULL);
+			o->late = !job_cancelled(j);
+			mover_cancel(m, o->late, NULL);
 		}
 	}
 }
@@ -261,7 +264,7 @@ static int settle(struct job *j, struct outcome *o, struct err *e)
 			return settle_untouched(j, o, e);
 		if (done < 0)
 			log_err(LOG_LEVEL_WARN, job_id(j), &inner);
-		poll(NULL, 0, (int)wait);
+		job_sleep(j, (int)wait);
 	}
 	return err_set(e, ERR_IN_DOUBT, 0, "davitd ends before the outcome of move %s is known; the next one goes on with it", job_id(j));
 }
@@ -281,6 +284,10 @@ static int conclude(struct job *j, const struct move_args *args, struct outcome 
 		return 0;
 	if (o->failed)
 		*e = o->err;
+	else if (o->late)
+		err_set(e, ERR_TIMEOUT, 0, "move %s took longer than its time limit and was taken back; the container goes on here", job_id(j));
+	else if (job_cancelled(j))
+		err_set(e, ERR_CANCELLED, 0, "move %s was cancelled", job_id(j));
 	else
 		err_set(e, ERR_INTERNAL, 0, "the mover of %s ended without a word; the container goes on here", job_container(j));
 	return -1;
@@ -394,6 +401,22 @@ Davit__Operation *mover_job_start(struct agent *a, const char *container, const 
 		return NULL;
 	}
 	return job_start(a, check ? &check_kind : &migrate_kind, container, id, args, e);
+}
+
+/* The job that waits for the target holds the journal only while it looks; a mover that lives holds it for as long. */
+int mover_job_force(struct agent *a, const char *id, enum handover_event forced, struct err *e)
+{
+	const struct recover r = { .folder = a->moves_dir, .core = &a->core, .ask_state = ask_state, .arg = a };
+	auto_pb(Davit__MoveRecord) *record = NULL;
+	int64_t end = clock_now_ns(CLOCK_MONOTONIC) + FORCE_WAIT_MS * NSEC_PER_MSEC;
+
+	while (recover_force(&r, id, forced, &record, e) < 0) {
+		if (e->code != ERR_BUSY || clock_now_ns(CLOCK_MONOTONIC) > end)
+			return -1;
+		err_clear(e);
+		poll(NULL, 0, 50);
+	}
+	return job_wake(a, id, &(struct err){ 0 }) < 0 ? mover_job_recover(a, id, record->container, e) : 0;
 }
 
 int mover_job_recover(struct agent *a, const char *id, const char *container, struct err *e)

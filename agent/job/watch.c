@@ -51,12 +51,25 @@ int job_cancel(struct agent *a, const char *id, struct err *e)
 	if (j) {
 		j->cancelled = true;
 		eventfd_write(j->cancel_fd, 1);
+		eventfd_write(j->wake_fd, 1);
 	}
 	pthread_mutex_unlock(&a->jobs.lock);
 	if (j)
 		return 0;
 	ended = db_operation_get(a->db, id, e);
 	return ended ? err_set(e, ERR_STATE, 0, "operation %s has ended: %s", id, ended->state) : -1;
+}
+
+int job_wake(struct agent *a, const char *id, struct err *e)
+{
+	const struct job *j;
+
+	pthread_mutex_lock(&a->jobs.lock);
+	j = find(&a->jobs, id);
+	if (j)
+		eventfd_write(j->wake_fd, 1);
+	pthread_mutex_unlock(&a->jobs.lock);
+	return j ? 0 : err_set(e, ERR_NOT_FOUND, 0, "operation %s does not run", id);
 }
 
 int job_refresh(struct agent *a, Davit__OperationList *list, struct err *e)

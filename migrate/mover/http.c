@@ -71,6 +71,7 @@ int http_request_init(struct http_request *r, const Davit__MoverJob *job, const 
 	curl_easy_setopt(r->curl, CURLOPT_TCP_NODELAY, 1L);
 	curl_easy_setopt(r->curl, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER);
 	curl_easy_setopt(r->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+	curl_easy_setopt(r->curl, CURLOPT_CERTINFO, 1L);
 	curl_easy_setopt(r->curl, CURLOPT_WRITEFUNCTION, http_collect);
 	curl_easy_setopt(r->curl, CURLOPT_WRITEDATA, r);
 	if (http_request_header(r, "Accept: application/x-protobuf", e) < 0)
@@ -86,6 +87,33 @@ int http_request_header(struct http_request *r, const char *line, struct err *e)
 	r->headers = list;
 	curl_easy_setopt(r->curl, CURLOPT_HTTPHEADER, list);
 	return 0;
+}
+
+/* The last CN of "Subject:O = davit, CN = host-b"; some TLS backends write "CN=". */
+static char *name_of(const char *subject, struct err *e)
+{
+	const char *name = NULL;
+	for (const char *p = subject; (p = strstr(p, "CN")); p += 2) {
+		const char *after = p + 2 + strspn(p + 2, " ");
+		if (*after == '=' && (p == subject || strchr(" ,:/", p[-1])))
+			name = after + 1 + strspn(after + 1, " ");
+	}
+	if (!name || !strcspn(name, ",/\n")) {
+		err_set(e, ERR_UNAUTHENTICATED, 0, "the peer's certificate has no name (CN)");
+		return NULL;
+	}
+	return mem_printf(e, "%.*s", (int)strcspn(name, ",/\n"), name);
+}
+
+char *http_peer_name(const struct http_request *r, struct err *e)
+{
+	struct curl_certinfo *info = NULL;
+	if (curl_easy_getinfo(r->curl, CURLINFO_CERTINFO, &info) == CURLE_OK && info && info->num_of_certs > 0)
+		for (const struct curl_slist *line = info->certinfo[0]; line; line = line->next)
+			if (str_prefix(line->data, "Subject:"))
+				return name_of(line->data + strlen("Subject:"), e);
+	err_set(e, ERR_UNSUPPORTED, 0, "libcurl does not tell the peer's certificate");
+	return NULL;
 }
 
 void http_request_free(struct http_request *r)

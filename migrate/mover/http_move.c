@@ -4,6 +4,8 @@
  * a frame is queued. The descriptors are waited for only while it is paused: else the connection is what is slow. A frame is written to
  * the socket as soon as it is queued: nothing here waits for more to come (TCP_NODELAY, and libcurl sends what a read gave it). */
 #include <errno.h>
+#include <signal.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "migrate/mover/http_private.h"
@@ -16,7 +18,7 @@ struct streams {
 	CURLM *multi;
 	struct http_request up, down;
 	struct source *s;
-	bool paused, up_over, down_over;
+	bool paused, named, up_over, down_over;
 	int cancel_fd;
 	int64_t finished; /* CLOCK_MONOTONIC of it, 0: not yet */
 };
@@ -32,6 +34,16 @@ static size_t give(char *buf, size_t size, size_t n, void *arg)
 	return got;
 }
 
+/* Who is at the other end, as soon as that is known. */
+static int take_name(struct streams *x, struct err *e)
+{
+	auto_free char *name = http_peer_name(&x->down, e);
+	if (!name || source_peer_name(x->s, name, e) < 0)
+		return -1;
+	x->named = true;
+	return 0;
+}
+
 static size_t take(char *p, size_t size, size_t n, void *arg)
 {
 	struct streams *x = arg;
@@ -39,6 +51,11 @@ static size_t take(char *p, size_t size, size_t n, void *arg)
 	curl_easy_getinfo(x->down.curl, CURLINFO_RESPONSE_CODE, &status);
 	if (status != 200)
 		return http_collect(p, size, n, &x->down);
+	struct err e = { 0 };
+	if (!x->named && take_name(x, &e) < 0) {
+		source_lost(x->s, &e);
+		return size * n;
+	}
 	source_feed(x->s, p, size * n);
 	return size * n;
 }
@@ -97,9 +114,9 @@ static void look_for_ends(struct streams *x)
 
 static void look_for_cancel(struct streams *x, short revents)
 {
-	char signal[128];
-	if (revents && read(x->cancel_fd, signal, sizeof(signal)) > 0)
-		source_cancel(x->s);
+	struct signalfd_siginfo signal;
+	if (revents && read(x->cancel_fd, &signal, sizeof(signal)) == (ssize_t)sizeof(signal))
+		source_cancel(x->s, signal.ssi_signo == SIGALRM);
 }
 
 /* Waits for sockets, descriptors, a signal or time. Returns whether a descriptor of the dump has data. */

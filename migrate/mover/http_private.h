@@ -18,6 +18,8 @@ struct http_request {
 int http_request_init(struct http_request *r, const Davit__MoverJob *job, const char *what, struct err *e);
 int http_request_header(struct http_request *r, const char *line, struct err *e);
 void http_request_free(struct http_request *r);
+/* The CN of the certificate that the peer showed on this connection. Owned, or NULL. */
+char *http_peer_name(const struct http_request *r, struct err *e);
 /* Collects an answer's body, bounded. For CURLOPT_WRITEFUNCTION with the request as its data. */
 size_t http_collect(char *p, size_t size, size_t n, void *request);
 /* Turns how a request ended into an error. 0: status 200. */

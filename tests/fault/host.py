@@ -254,9 +254,12 @@ class Host:
                 pass
 
     def make_read_only(self, folder):
-        path = os.path.join(self.root, "state", folder)
-        run("mount", "--bind", path, path)
-        run("mount", "-o", "remount,bind,ro", path)
+        path, aside = os.path.join(self.root, "state", folder), os.path.join(self.root, "aside")
+        os.makedirs(aside, exist_ok=True)
+        run("mount", "--bind", path, aside)
+        run("mount", "-o", "remount,bind,ro", aside)
+        run("mount", "--bind", aside, path)  # read-only from its first moment
+        run("umount", aside)
         self.read_only.append(path)
 
     def repair_disk(self):

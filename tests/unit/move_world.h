@@ -61,7 +61,7 @@ static inline int ask_verdict(void *arg, const char *url, const char *id, enum h
 {
 	struct world *w = arg;
 	assert_string_equal(url, "https://a:7440");
-	*out = recover_verdict(w->folder_a, id, e);
+	*out = recover_verdict(w->folder_a, id, NULL, e);
 	return 0;
 }
 
@@ -69,7 +69,7 @@ static inline int ask_state(void *arg, const Davit__MoveRecord *r, enum handover
 {
 	struct world *w = arg;
 	assert_string_equal(r->target_url, "https://b:7440");
-	*out = target_state(w->folder_b, r->id, e);
+	*out = target_state(w->folder_b, r->id, NULL, e);
 	return 0;
 }
 

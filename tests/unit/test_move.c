@@ -145,7 +145,7 @@ static void cancel_lets_the_source_go_on(void **state)
 	struct world w;
 	make(&w, *state);
 	start(&w);
-	source_cancel(w.s);
+	source_cancel(w.s, false);
 	carry(&w, FAULT_NONE, 0);
 	assert_int_equal(source_result(w.s, &detail, &e), -1);
 	assert_int_equal(e.code, ERR_CANCELLED);
