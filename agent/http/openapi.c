@@ -9,6 +9,7 @@
 #include "api.pb-c.h"
 #include "proto/frame.h"
 #include "proto/json.h"
+#include "proto/limits.h"
 
 #define MESSAGES_MAX 128
 
@@ -72,14 +73,18 @@ static int put_type(struct messages *m, const ProtobufCFieldDescriptor *f, struc
 	return buf_puts(b, scalar(f->type), e);
 }
 
-static int put_property(struct messages *m, const ProtobufCFieldDescriptor *f, struct buf *b, struct err *e)
+static int put_property(struct messages *m, const ProtobufCMessageDescriptor *d, const ProtobufCFieldDescriptor *f, struct buf *b, struct err *e)
 {
 	bool repeated = f->label == PROTOBUF_C_LABEL_REPEATED;
 	char name[64];
+	size_t max;
 
 	if (buf_printf(b, e, "\"%s\": %s", json_name(f, name), repeated ? "{\"type\": \"array\", \"items\": " : "") < 0 || put_type(m, f, b, e) < 0)
 		return -1;
-	return repeated ? buf_puts(b, "}", e) : 0;
+	if (!repeated)
+		return 0;
+	max = limits_of_list(d, name);
+	return max ? buf_printf(b, e, ", \"maxItems\": %zu}", max) : buf_puts(b, "}", e);
 }
 
 static int put_schema(struct messages *m, const ProtobufCMessageDescriptor *d, struct buf *b, struct err *e)
@@ -99,7 +104,7 @@ static int put_schema(struct messages *m, const ProtobufCMessageDescriptor *d, s
 	if (buf_puts(b, "], \"properties\": {", e) < 0)
 		return -1;
 	for (unsigned i = 0; i < d->n_fields; i++)
-		if (buf_puts(b, i ? ", " : "", e) < 0 || put_property(m, &d->fields[i], b, e) < 0)
+		if (buf_puts(b, i ? ", " : "", e) < 0 || put_property(m, d, &d->fields[i], b, e) < 0)
 			return -1;
 	return buf_puts(b, "}}", e);
 }
@@ -215,11 +220,11 @@ int openapi_print(struct buf *out, struct err *e)
 		"JSON of %zu bytes, nested %zu deep, with %zu members and elements; protobuf messages nested 64 deep; %d connections to each socket, "
 		"over TCP %d of one address; "
 		"%d s of silence before a request's head is whole, %d s after; %d incoming moves and %d sessions of exec and attach at once; "
-		"frames of a move with a header of %d bytes and a payload of %d. Lists of a spec: 256 mounts, 8 attachments, 64 capAdd, 64 capDrop, "
-		"128 sysctls, 32 rlimits, 64 devices, 256 labels; texts of a spec: 4096 bytes.\"},\n  \"paths\": {",
+		"frames of a move with a header of %d bytes and a payload of %d; texts of a spec of %d bytes; lists: maxItems of the schemas.\"},\n  "
+		"\"paths\": {",
 		DAVIT_VERSION, SERVER_HEADERS_MAX, json_limits_default.bytes, json_limits_default.depth, json_limits_default.items,
 		SERVER_CONNECTIONS, SERVER_CONNECTIONS_PER_ADDRESS, SERVER_HEAD_SECONDS, SERVER_IDLE_SECONDS, MOVES_MAX, SESSION_MAX,
-		FRAME_HEADER_MAX, FRAME_PAYLOAD_MAX) < 0 ||
+		FRAME_HEADER_MAX, FRAME_PAYLOAD_MAX, SPEC_TEXT_MAX) < 0 ||
 	    put_paths(&m, out, e) < 0 ||
 	    buf_puts(out,
 		     "\n  },\n  \"components\": {\n    \"responses\": {\"problem\": {\"description\": \"RFC 9457\", \"content\": "

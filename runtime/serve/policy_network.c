@@ -1,4 +1,5 @@
 /* The host's policy about networks: a container's place in one, published ports, and what must not be given twice on a host. */
+#include "proto/limits.h"
 #include "runtime/serve/policy.h"
 
 #include <arpa/inet.h>
@@ -136,8 +137,8 @@ static int check_attachment(const struct core *c, const Davit__NetworkAttachment
 		return -1;
 	if (a->has_mtu && (a->mtu < 576 || a->mtu > 65535))
 		return err_field(e, AT("mtu"), "must be 576 to 65535");
-	if (a->n_ports > 256)
-		return err_set(e, ERR_LIMIT, 0, "at most 256 ports can be published");
+	if (a->n_ports > limits_of_list(a->base.descriptor, "ports"))
+		return err_set(e, ERR_LIMIT, 0, "at most %zu ports can be published", limits_of_list(a->base.descriptor, "ports"));
 	for (size_t k = 0; k < a->n_ports; k++)
 		if (check_port(c, a->ports[k], AT("ports"), e) < 0)
 			return -1;

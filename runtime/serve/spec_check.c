@@ -8,9 +8,9 @@
 #include <string.h>
 #include "base/path.h"
 #include "base/str.h"
+#include "proto/json.h"
+#include "proto/limits.h"
 #include "runtime/serve/policy.h"
-
-#define TEXT_MAX 4096
 
 struct policy_field policy_field_at(const char *list, size_t index, const char *member)
 {
@@ -21,8 +21,8 @@ struct policy_field policy_field_at(const char *list, size_t index, const char *
 
 static int check_text(const char *s, const char *field, struct err *e)
 {
-	if (strlen(s) > TEXT_MAX)
-		return err_field(e, field, "is longer than %d bytes", TEXT_MAX);
+	if (strlen(s) > SPEC_TEXT_MAX)
+		return err_field(e, field, "is longer than %d bytes", SPEC_TEXT_MAX);
 	for (const char *p = s; *p; p++)
 		if ((unsigned char)*p < ' ' || *p == 127)
 			return err_field(e, field, "has a control character");
@@ -258,21 +258,19 @@ static int check_rest(const Davit__ContainerSpec *s, struct err *e)
 
 static int check_counts(const Davit__ContainerSpec *s, struct err *e)
 {
-	const struct {
-		const char *field;
-		size_t n, max;
-	} lists[] = {
-		{ "mounts", s->n_mounts, 256 },	  { "attachments", s->n_attachments, 8 }, { "capAdd", s->n_cap_add, 64 },
-		{ "capDrop", s->n_cap_drop, 64 }, { "sysctls", s->n_sysctls, 128 },	  { "rlimits", s->n_rlimits, 32 },
-		{ "devices", s->n_devices, 64 },  { "labels", s->n_labels, 256 },
-	};
-	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
-		if (lists[i].n > lists[i].max) {
-			err_set(e, ERR_LIMIT, 0, "%s has %zu items, at most %zu are allowed", lists[i].field, lists[i].n, lists[i].max);
-			if (e)
-				snprintf(e->field, sizeof(e->field), "%s", lists[i].field);
-			return -1;
-		}
+	const ProtobufCMessageDescriptor *d = s->base.descriptor;
+	for (unsigned i = 0; i < d->n_fields; i++) {
+		const ProtobufCFieldDescriptor *f = &d->fields[i];
+		char member[64];
+		size_t max = f->label == PROTOBUF_C_LABEL_REPEATED ? limits_of_list(d, json_name(f, member)) : 0;
+		size_t n = max ? *(const size_t *)((const char *)s + f->quantifier_offset) : 0;
+		if (n <= max)
+			continue;
+		err_set(e, ERR_LIMIT, 0, "%s has %zu items, at most %zu are allowed", member, n, max);
+		if (e)
+			snprintf(e->field, sizeof(e->field), "%s", member);
+		return -1;
+	}
 	return 0;
 }
 
