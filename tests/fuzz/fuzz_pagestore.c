@@ -1,7 +1,7 @@
 /* What a source may send to a page store: raw bytes are taken or refused; right records leave exactly what a plain model of them leaves. CRIU's
  * pagemap images as well. */
-// fuzz-sources: runtime/pagestore/arena.c runtime/pagestore/pages.c runtime/pagestore/space.c runtime/pagestore/fill.c runtime/pagestore/ask.c
-// runtime/pagestore/intake.c runtime/pagestore/pagemap.c
+// fuzz-sources: runtime/pagestore/arena.c runtime/pagestore/pages.c runtime/pagestore/space.c runtime/pagestore/pagemap.c
+// fuzz-sources: runtime/pagestore/fill.c runtime/pagestore/ask.c runtime/pagestore/intake.c
 #include "runtime/pagestore/bits.h"
 #include "runtime/pagestore/intake.h"
 #include "runtime/pagestore/pagemap.h"

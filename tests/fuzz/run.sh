@@ -35,7 +35,7 @@ done
 
 run() { # NAME
 	local source=tests/fuzz/fuzz_$1.c more=()
-	read -ra more <<<"$(sed -n 's|^// fuzz-sources: ||p' "$source")"
+	read -ra more <<<"$(sed -n 's|^// fuzz-sources: ||p' "$source" | tr '\n' ' ')"
 	mkdir -p "$OUT/corpus/$1" "tests/fuzz/corpus/$1"
 	clang "${FLAGS[@]}" "${PKG[@]}" -fsanitize=fuzzer,address,undefined -o "$OUT/fuzz_$1" "$source" "${more[@]}" "${objects[@]}" "${LIBS[@]}" -lpthread
 	if ! "$OUT/fuzz_$1" -max_total_time="$SECONDS_EACH" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 \
