@@ -151,6 +151,7 @@ static int prepare(struct target *t, struct err *e)
 	p.ids = &t->ids;
 	p.has_cpuinfo = t->offer->facts->has_cpuinfo;
 	p.cpuinfo = t->offer->facts->cpuinfo;
+	p.image_digest = t->offer->image_digest;
 	p.has_memory = 1;
 	p.memory = mode_is_live(t->mode);
 	r.op_case = DAVIT__CORE_REQUEST__OP_RESTORE_PREPARE;

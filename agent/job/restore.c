@@ -123,6 +123,11 @@ static int prepare(struct restoring *r, struct err *e)
 
 	p.spec = r->container->spec;
 	p.ids = r->container->ids;
+	p.image_digest = r->manifest->image_digest;
+	if (r->manifest->facts) {
+		p.has_cpuinfo = r->manifest->facts->has_cpuinfo;
+		p.cpuinfo = r->manifest->facts->cpuinfo;
+	}
 	p.restored_from = is_clone(r) ? r->manifest->container : NULL;
 	q.op_case = DAVIT__CORE_REQUEST__OP_RESTORE_PREPARE;
 	q.restore_prepare = &p;

@@ -207,12 +207,27 @@ static int prepare(struct arrival *a, struct err *e)
 	return prepare_bundle(a->r->core, q->spec, q->ids, &a->place, false, true, e);
 }
 
+/* Its processes have the files of that image mapped and open. */
+static int check_image(const struct core *c, const Davit__CoreRestorePrepare *q, struct err *e)
+{
+	if (!q->image_digest || !q->image_digest[0])
+		return 0;
+	auto_pb(Davit__ImageInfo) *image = image_get(c->images_dir, q->spec->image, e);
+	if (!image)
+		return -1;
+	if (str_eq(image->digest, q->image_digest))
+		return 0;
+	err_set(e, ERR_INCOMPATIBLE, 0, "image %s is another one than container %s ran on (%s, not %s)", image->name, q->spec->name, image->digest,
+		q->image_digest);
+	return err_remedy(e, "import the one it ran on");
+}
+
 int op_restore_prepare(const struct request *r, struct answer *answer, struct err *e)
 {
 	const Davit__CoreRestorePrepare *q = r->msg->restore_prepare;
 	auto_cleanup(
 	    arrival_free) struct arrival a = { .r = r, .ours = { -1, -1, -1, -1 }, .theirs = { -1, -1, -1, -1 }, .images_dir = -1, .memory = -1 };
-	if (q->has_cpuinfo && facts_check_cpu(r->core, &q->cpuinfo, e) < 0)
+	if ((q->has_cpuinfo && facts_check_cpu(r->core, &q->cpuinfo, e) < 0) || check_image(r->core, q, e) < 0)
 		return -1;
 	if (place_of(r->core, r->name, &a.place, e) < 0 || prepare_place(r->core, q->spec, q->ids, &a.place, "restoring", q->without_layer, e) < 0)
 		return -1;

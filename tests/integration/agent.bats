@@ -333,6 +333,30 @@ need_criu() { davit info --json | jq -e '.facts.criuPath and (.facts.criuProblem
 	[ "$status" = 66 ]
 }
 
+@test "a snapshot is not restored on another image of the same name" {
+	need_criu
+	davit image import other "$AGENT/base.tar" >/dev/null
+	davit run --detach --name onto --image other -- /bin/sleep 1000 >/dev/null
+	davit snapshot create onto
+	local id
+	id=$(davit snapshot list onto --json | jq -r '.snapshots[-1].id')
+	davit rm --force onto
+	davit image rm other
+	mkdir "$AGENT/more"
+	echo more >"$AGENT/more/more"
+	cp "$AGENT/base.tar" "$AGENT/other.tar"
+	tar -C "$AGENT/more" -rf "$AGENT/other.tar" ./more
+	davit image import other "$AGENT/other.tar" >/dev/null
+	run davit snapshot restore "$id"
+	[[ $status = 87 && $output == *"image other is another one"* ]]
+	[ -z "$(davit ps --all --quiet | grep -x onto)" ]
+	davit image rm other
+	davit image import other "$AGENT/base.tar" >/dev/null
+	davit snapshot restore "$id"
+	davit rm --force onto
+	davit image rm other
+}
+
 @test "a checkpointed container is gone from the host and goes on where it was" {
 	need_criu
 	counter kept

@@ -73,7 +73,7 @@ one_copy() {
 @test "a check touches nothing and says so; a move takes the container with its id and address" {
 	counter a web --network lan
 	id=$(davit_on a inspect web | jq -r '.id, .spec.attachments[0].address')
-	[ "$(davit_on a migrate web host-b --check)" = "web can move to host-b" ]
+	[ "$(davit_on a migrate web host-b --check | head -1)" = "web can move to host-b" ]
 	[ "$(state a web)" = running ]
 	run has b web
 	[ "$status" != 0 ]
