@@ -1,0 +1,76 @@
+/* Leave to use userfaultfd: given back in every way. Skipped where the kernel has no such switch, or it is 1 anyway. */
+#include "tests/unit/unit.h"
+#include <sys/wait.h>
+#include "runtime/userfault.h"
+
+#define SWITCH "/proc/sys/vm/unprivileged_userfaultfd"
+
+static bool is_on(void)
+{
+	char value[8] = "";
+	(void)file_read_line(AT_FDCWD, SWITCH, value, sizeof(value), NULL);
+	return value[0] == '1';
+}
+
+/* Others on this machine may have leave for some milliseconds: their lock is waited for by taking it once. */
+static void skip_unless_off(const char *folder)
+{
+	struct userfault_leave l;
+	if (getuid() != 0 || access(SWITCH, W_OK) < 0)
+		skip();
+	assert_int_equal(userfault_take(&l, folder, NULL), 0);
+	bool changed = l.changed;
+	userfault_give_back(&l);
+	if (!changed)
+		skip();
+}
+
+static void is_on_while_it_is_had_and_off_after(void **state)
+{
+	struct userfault_leave l;
+	skip_unless_off(*state);
+	assert_int_equal(userfault_take(&l, *state, NULL), 0);
+	assert_true(is_on());
+	userfault_give_back(&l);
+	userfault_give_back(&l);
+	assert_false(l.changed);
+	auto_close int dir = file_open_dir(AT_FDCWD, *state, NULL);
+	assert_false(file_exists(dir, ".userfaultfd"));
+}
+
+static void is_put_back_after_a_fall_of_who_had_it(void **state)
+{
+	struct userfault_leave l;
+	skip_unless_off(*state);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(userfault_take(&l, *state, NULL) < 0);
+	int status;
+	waitpid(pid, &status, 0);
+	assert_int_equal(status, 0);
+	assert_true(is_on());
+	assert_int_equal(userfault_put_back(*state, NULL), 0);
+	auto_close int dir = file_open_dir(AT_FDCWD, *state, NULL);
+	assert_false(file_exists(dir, ".userfaultfd"));
+	assert_int_equal(userfault_put_back(*state, NULL), 0);
+}
+
+static void is_not_taken_from_who_has_it(void **state)
+{
+	struct userfault_leave l;
+	skip_unless_off(*state);
+	assert_int_equal(userfault_take(&l, *state, NULL), 0);
+	assert_int_equal(userfault_put_back(*state, NULL), 0);
+	assert_true(is_on());
+	userfault_give_back(&l);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		unit_in_folder(is_on_while_it_is_had_and_off_after),
+		unit_in_folder(is_put_back_after_a_fall_of_who_had_it),
+		unit_in_folder(is_not_taken_from_who_has_it),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
