@@ -36,6 +36,7 @@ static const struct op ops[] = {
 	[CASE(IMAGE_REMOVE)] = { .name = "image_remove", .serve = op_image_remove, .about = ABOUT_IMAGE },
 	[CASE(NETWORK_ENSURE)] = { .name = "network_ensure", .serve = op_network_ensure, .about = ABOUT_NETWORK },
 	[CASE(NETWORK_REMOVE)] = { .name = "network_remove", .serve = op_network_remove, .about = ABOUT_NETWORK },
+	[CASE(MEMORY)] = { .name = "memory", .serve = op_memory, .about = ABOUT_CONTAINER },
 	[CASE(LAYER_COPY)] = { .name = "layer_copy", .serve = op_layer_copy, .about = ABOUT_CONTAINER, .cancel = true },
 	[CASE(THROTTLE)] = { .name = "throttle", .serve = op_throttle, .about = ABOUT_CONTAINER, .cancel = true },
 	[CASE(MEMORY_ATTACH)] = { .name = "memory_attach", .serve = op_memory_attach, .about = ABOUT_CONTAINER },

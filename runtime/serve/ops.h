@@ -73,7 +73,8 @@ int op_dump(const struct request *r, struct answer *a, struct err *e);
 int op_restore_prepare(const struct request *r, struct answer *a, struct err *e);
 int op_restore_run(const struct request *r, struct answer *a, struct err *e);
 int op_restore_drop(const struct request *r, struct answer *a, struct err *e);
-/* layer_copy.c, throttle.c */
+/* memory.c, layer_copy.c, throttle.c */
+int op_memory(const struct request *r, struct answer *a, struct err *e);
 int op_layer_copy(const struct request *r, struct answer *a, struct err *e);
 int op_throttle(const struct request *r, struct answer *a, struct err *e);
 /* filling.c */

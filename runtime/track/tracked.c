@@ -1,0 +1,100 @@
+/* See tracked.h. Sources: proc_pid_status(5) (NSpid). */
+#include "runtime/track/tracked.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "runtime/track/uffd.h"
+
+#define STATUS_MAX 65536
+#define REGIONS 512
+
+/* The innermost of its pids: CRIU's. */
+static int inner_pid(pid_t pid, uint32_t *out, struct err *e)
+{
+	char path[64];
+	size_t n = 0;
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	auto_free char *text = file_read(AT_FDCWD, path, STATUS_MAX, &n, e);
+	char *line = text ? strstr(text, "\nNSpid:") : NULL;
+	if (!line)
+		return text ? err_set(e, ERR_INTERNAL, 0, "process %d has no NSpid", pid) : -1;
+	line++;
+	line[strcspn(line, "\n")] = '\0';
+	char *last = strrchr(line, '\t');
+	return last && sscanf(last, "%u", out) == 1 ? 0 : err_set(e, ERR_INTERNAL, 0, "process %d: %s", pid, line);
+}
+
+struct tracked *tracked_new(pid_t pid, bool track, struct err *e)
+{
+	struct tracked *s = mem_new(1, sizeof(*s), e);
+	if (!s)
+		return NULL;
+	s->pid = pid;
+	s->uffd = -1;
+	s->pagemap = pagemap_open(pid, e);
+	if (s->pagemap >= 0 && inner_pid(pid, &s->inner, e) == 0 && (!track || (s->uffd = uffd_of_process(pid, &s->stopped_us, e)) >= 0))
+		return s;
+	tracked_free(s);
+	return NULL;
+}
+
+void tracked_free(struct tracked *s)
+{
+	if (!s)
+		return;
+	fd_closep(&s->uffd);
+	fd_closep(&s->pagemap);
+	maps_free(&s->maps);
+	pageset_free(&s->lacks);
+	free(s);
+}
+
+int tracked_refresh(struct tracked *s, int (*gone)(void *arg, uint64_t start, uint64_t end, struct err *e), void *arg, struct err *e)
+{
+	struct maps now = { 0 };
+	int rc = maps_read(s->pid, &now, e);
+	if (rc == 0)
+		rc = maps_gone(&s->maps, &now, gone, arg, e);
+	for (size_t i = 0; rc == 0 && s->uffd >= 0 && i < now.n; i++) {
+		struct err why = { 0 };
+		rc = uffd_register(s->uffd, s->pagemap, now.v[i].start, now.v[i].end, &why) < 0 ? -1 : 0;
+		/* A mapping that went away between two looks is the next round's. */
+		if (rc < 0 && why.code == ERR_UNSUPPORTED && (why.sys == EINVAL || why.sys == ENOMEM)) {
+			now.v[i].end = now.v[i].start;
+			rc = 0;
+		} else if (rc < 0 && e) {
+			*e = why;
+		}
+	}
+	maps_free(&s->maps);
+	s->maps = now;
+	return rc;
+}
+
+int tracked_look(struct tracked *s, enum pagemap_look look, int (*found)(void *arg, uint64_t start, uint64_t end, struct err *e), void *arg, struct err *e)
+{
+	struct page_region regions[REGIONS];
+	for (size_t i = 0; i < s->maps.n; i++) {
+		struct pagemap_scan scan = { .look = look, .start = s->maps.v[i].start, .end = s->maps.v[i].end };
+		while (scan.start < scan.end) {
+			int n = pagemap_step(s->pagemap, &scan, regions, REGIONS, e);
+			if (n < 0 && e->code == ERR_UNSUPPORTED)
+				break; /* unmapped meanwhile, or mapped anew: the next round sees it */
+			if (n < 0)
+				return -1;
+			for (int k = 0; k < n; k++)
+				if (found(arg, regions[k].start, regions[k].end, e) < 0)
+					return -1;
+		}
+	}
+	return 0;
+}
+
+void tracked_let_go(struct tracked *s)
+{
+	fd_closep(&s->uffd);
+}
