@@ -90,7 +90,8 @@ host_start() { # HOST: starts its davitd and waits until it answers
 	b) clocks=(unshare -T --monotonic "$HOSTS_MONOTONIC_B" --boottime "$HOSTS_BOOTTIME_B" --fork --kill-child) ;;
 	c) clocks=(unshare -T --monotonic "$HOSTS_MONOTONIC_C" --boottime "$HOSTS_BOOTTIME_C" --fork --kill-child) ;;
 	esac
-	nsenter "--net=/run/netns/dv$HOSTS_TAG-$h" -- "${clocks[@]}" "$DAVIT_BUILD/bin/davitd" --config "$HOSTS_DIR/$h/davitd.json" >>"$HOSTS_DIR/$h/davitd.log" 2>&1 &
+	# In a session of its own: ^C is for whoever cleans up, and that takes a davitd.
+	setsid nsenter "--net=/run/netns/dv$HOSTS_TAG-$h" -- "${clocks[@]}" "$DAVIT_BUILD/bin/davitd" --config "$HOSTS_DIR/$h/davitd.json" >>"$HOSTS_DIR/$h/davitd.log" 2>&1 &
 	echo $! >"$HOSTS_DIR/$h/pid"
 	local _
 	for _ in $(seq 200); do
@@ -136,7 +137,9 @@ hosts_down() { # removes containers, agents, namespaces and folders; can be call
 	[ -n "$HOSTS_DIR" ] || return 0
 	local h name
 	for h in $HOSTS_NAMES; do
-		if [ -S "$HOSTS_DIR/$h/run/davit.sock" ]; then
+		if [ -n "$(ls "$HOSTS_DIR/$h/state/containers" 2>/dev/null)" ]; then
+			# Whoever ended its davitd left its containers.
+			davit_on "$h" ps >/dev/null 2>&1 || { host_stop "$h"; host_start "$h" 3>&- 4>&-; }
 			davit_on "$h" ps --all --json 2>/dev/null | jq -r '.containers[]?.name' 2>/dev/null | while read -r name; do
 				davit_on "$h" rm --force "$name" >/dev/null 2>&1
 			done
