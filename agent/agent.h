@@ -24,6 +24,8 @@ struct move_table;
 struct agent {
 	Davit__AgentConfig *config; /* complete (config.h) */
 	struct agent_tls tls;
+	char *snapshot_key; /* content of the file, read as root; NULL without */
+	size_t snapshot_key_len;
 	gid_t socket_gid; /* of socketGroup, or (gid_t)-1 */
 	struct core core; /* shared, for short exchanges; long ones open a channel */
 	struct db *db;

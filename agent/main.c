@@ -165,7 +165,8 @@ static int prepare(struct agent *a, const struct options *o, struct prepared *p,
 		err_set(e, ERR_DENIED, 0, "davitd has to be started as root");
 		return err_remedy(e, "it gives root up at once and serves as user %s", c->user);
 	}
-	if (privsep_find_user(c, &user, e) < 0 || privsep_read_tls(c, &a->tls, e) < 0 || privsep_make_folders(c, &user, e) < 0)
+	if (privsep_find_user(c, &user, e) < 0 || privsep_read_tls(c, &a->tls, e) < 0 || privsep_read_snapshot_key(a, e) < 0 ||
+	    privsep_make_folders(c, &user, e) < 0)
 		return -1;
 	a->socket_gid = user.socket_gid;
 	p->notify_fd = notify_open();
@@ -198,6 +199,8 @@ static int open_state(struct agent *a, struct err *e)
 	if (!a->db || idempotency_sweep(a->db, e) < 0 || db_operation_interrupt(a->db, e) < 0 || event_bus_init(&a->events, a->db, e) < 0)
 		return -1;
 	a->store = store_open(snapshots, e);
+	if (a->store && a->snapshot_key && store_set_key(a->store, a->snapshot_key, a->snapshot_key_len, e) < 0)
+		return -1;
 	a->sessions = session_table_new(e);
 	a->moves = move_table_new(a, e);
 	return a->store && a->sessions && a->moves ? 0 : -1;

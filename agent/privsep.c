@@ -88,6 +88,23 @@ int privsep_read_tls(const Davit__AgentConfig *c, struct agent_tls *out, struct 
 	return read_pem("tlsCa", c->tls_ca, &out->ca, e);
 }
 
+int privsep_read_snapshot_key(struct agent *a, struct err *e)
+{
+	const char *path = a->config->snapshot_key;
+	struct stat st;
+
+	if (!path)
+		return 0;
+	a->snapshot_key = file_read(AT_FDCWD, path, PEM_MAX, &a->snapshot_key_len, e);
+	if (a->snapshot_key && stat(path, &st) == 0 && (st.st_mode & 077)) {
+		err_field(e, "snapshotKey", "%s can be read by others", path);
+		return err_remedy(e, "chmod 600 %s", path);
+	}
+	if (!a->snapshot_key)
+		snprintf(e->field, sizeof(e->field), "snapshotKey");
+	return a->snapshot_key ? 0 : -1;
+}
+
 /* A socket file that nobody listens on is left by a davitd that ended; one that somebody listens on is not ours to take. */
 static int clear_stale(const struct sockaddr_un *a, struct err *e)
 {

@@ -16,6 +16,8 @@ int privsep_find_user(const Davit__AgentConfig *c, struct privsep_user *out, str
 int privsep_make_folders(const Davit__AgentConfig *c, const struct privsep_user *u, struct err *e);
 /* Reads certificate, key and CA. 0 or -1. */
 int privsep_read_tls(const Davit__AgentConfig *c, struct agent_tls *out, struct err *e);
+/* Reads the key of the snapshots into a. 0 or -1. */
+int privsep_read_snapshot_key(struct agent *a, struct err *e);
 /* A listening unix socket, mode 0660 root:socketGroup (0600 without one). ERR_BUSY if another davitd answers there. Owned fd or -1. */
 int privsep_listen_unix(const char *path, gid_t group, struct err *e);
 /* A listening TCP socket on "ADDRESS:PORT". Owned fd or -1. */

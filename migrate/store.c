@@ -12,7 +12,7 @@
 
 static void store_init(struct store *s)
 {
-	*s = (struct store){ -1, -1, -1, -1, -1 };
+	*s = (struct store){ .dir = -1, .chunks = -1, .snapshots = -1, .staging = -1, .locks = -1 };
 }
 
 static int open_folder(struct store *s, const char *name, int *out, struct err *e)
@@ -81,11 +81,6 @@ int store_each(int folder, int (*each)(void *arg, const char *name, struct err *
 	return rc;
 }
 
-void store_chunk_hash(const void *p, size_t n, uint8_t hash[STORE_HASH_BYTES])
-{
-	crypto_generichash(hash, STORE_HASH_BYTES, p, n, NULL, 0);
-}
-
 int store_write_message(struct store *s, const char *id, const char *suffix, const ProtobufCMessage *m, struct err *e)
 {
 	char name[STORE_NAME_MAX];
@@ -94,8 +89,12 @@ int store_write_message(struct store *s, const char *id, const char *suffix, con
 	uint8_t hash[STORE_HASH_BYTES] = { 0 };
 	if (buf_append(&b, hash, sizeof(hash), e) < 0 || pb_pack(m, &b, e) < 0)
 		return -1;
-	store_chunk_hash(b.data + sizeof(hash), b.len - sizeof(hash), (uint8_t *)b.data);
-	return file_write_atomic(s->snapshots, name, b.data, b.len, 0600, true, e);
+	store_chunk_hash(NULL, b.data + sizeof(hash), b.len - sizeof(hash), (uint8_t *)b.data);
+	auto_buf struct buf sealed = { 0 };
+	if (s->seal.on && store_seal_message(s, name, &b, &sealed, e) < 0)
+		return -1;
+	const struct buf *out = s->seal.on ? &sealed : &b;
+	return file_write_atomic(s->snapshots, name, out->data, out->len, 0600, true, e);
 }
 
 void *store_read_message(struct store *s, const char *id, const char *suffix, const ProtobufCMessageDescriptor *d, struct err *e)
@@ -104,14 +103,22 @@ void *store_read_message(struct store *s, const char *id, const char *suffix, co
 	uint8_t hash[STORE_HASH_BYTES];
 	size_t n;
 	snprintf(name, sizeof(name), "%s%s", id, suffix);
-	auto_free char *data = file_read(s->snapshots, name, STORE_MANIFEST_MAX, &n, e);
+	auto_free char *file = file_read(s->snapshots, name, STORE_MANIFEST_MAX, &n, e);
+	const char *data = file;
 	if (!data) {
 		if (e && e->code == ERR_NOT_FOUND)
 			err_set(e, ERR_NOT_FOUND, 0, "there is no snapshot %s", id);
 		return NULL;
 	}
+	if (store_is_sealed(data, n)) {
+		ssize_t plain = store_unseal_message(s, name, (uint8_t *)file, n, e);
+		if (plain < 0)
+			return NULL;
+		data += STORE_MAGIC_BYTES;
+		n = (size_t)plain;
+	}
 	if (n >= sizeof(hash))
-		store_chunk_hash(data + sizeof(hash), n - sizeof(hash), hash);
+		store_chunk_hash(NULL, data + sizeof(hash), n - sizeof(hash), hash);
 	if (n < sizeof(hash) || memcmp(hash, data, sizeof(hash)) != 0) {
 		err_set(e, ERR_CORRUPT, 0, "snapshot %s is damaged: its %s does not have its checksum", id, suffix + 1);
 		return NULL;

@@ -26,6 +26,8 @@ struct store_reader;
 
 /* Opens the store in dir, which is made if it is missing (mode 0700). Owned, or NULL. */
 struct store *store_open(const char *dir, struct err *e);
+/* From now on what is stored is encrypted, with this key (32 bytes at least). ERR_INVALID: too short. 0 or -1. */
+int store_set_key(struct store *s, const void *key, size_t n, struct err *e);
 void store_close(struct store *s); /* NULL is fine */
 static inline void store_closep(struct store **s)
 {

@@ -11,9 +11,31 @@
 #define STORE_LOCK "lock"
 #define STORE_LOCK_WAIT_MS 60000 /* for a collection that is running */
 
+#define STORE_KEY_MIN 32
+#define STORE_MAGIC_BYTES 8
+#define STORE_NONCE_BYTES crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
+#define STORE_SEAL_BYTES (STORE_NONCE_BYTES + crypto_aead_xchacha20poly1305_ietf_ABYTES)
+
+/* Keys, if the store is encrypted (store_seal.c). */
+struct store_seal {
+	bool on;
+	uint8_t content[crypto_aead_xchacha20poly1305_ietf_KEYBYTES];
+	uint8_t names[crypto_generichash_KEYBYTES];
+};
+
 struct store {
 	int dir, chunks, snapshots, staging, locks; /* owned folders */
+	struct store_seal seal;
 };
+
+/* p[0..n) sealed into out, which has room for STORE_SEAL_BYTES more; bound: what it belongs to. Returns its length. */
+size_t store_seal(const struct store_seal *k, const void *p, size_t n, const void *bound, size_t bound_n, uint8_t *out);
+/* In place: the text is at p then. Its length, or -1: another key, another place, or damaged. */
+ssize_t store_unseal(const struct store_seal *k, uint8_t *p, size_t n, const void *bound, size_t bound_n);
+/* A message of the file `name`, with a mark in front. Unsealed, the text is where the sealed text was: STORE_MAGIC_BYTES into p. */
+int store_seal_message(const struct store *s, const char *name, const struct buf *plain, struct buf *out, struct err *e);
+bool store_is_sealed(const void *p, size_t n);
+ssize_t store_unseal_message(const struct store *s, const char *name, uint8_t *p, size_t n, struct err *e);
 
 /* Cutting by content. */
 struct store_cutter {
@@ -32,7 +54,8 @@ struct store_chunk_name {
 	char s[3 + STORE_HASH_HEX + 1];
 };
 struct store_chunk_name store_chunk_name(const uint8_t hash[STORE_HASH_BYTES]);
-void store_chunk_hash(const void *p, size_t n, uint8_t hash[STORE_HASH_BYTES]);
+/* seal NULL: not keyed. */
+void store_chunk_hash(const struct store_seal *seal, const void *p, size_t n, uint8_t hash[STORE_HASH_BYTES]);
 
 /* Manifests and infos: packed messages after their own hash. */
 int store_write_message(struct store *s, const char *id, const char *suffix, const ProtobufCMessage *m, struct err *e);

@@ -68,15 +68,18 @@ static int read_chunk(const struct place *at, const Davit__SnapshotChunk *k, ZST
 	struct store_chunk_name name = store_chunk_name(k->hash.data);
 	struct err cause = { 0 };
 	size_t n;
-	auto_free char *packed = file_read(s->chunks, name.s, ZSTD_COMPRESSBOUND(STORE_CHUNK_MAX), &n, &cause);
+	const struct store_seal *seal = at->r->manifest->sealed ? &s->seal : NULL;
+	auto_free char *packed = file_read(s->chunks, name.s, ZSTD_COMPRESSBOUND(STORE_CHUNK_MAX) + STORE_SEAL_BYTES, &n, &cause);
 	if (!packed && cause.code == ERR_NOT_FOUND)
 		return damaged(at, name.s, "is missing", e);
 	if (!packed && cause.code != ERR_LIMIT)
 		return err_set(e, cause.code, 0, "snapshot %s: chunk %s", at->r->manifest->id, cause.msg);
 	uint8_t hash[STORE_HASH_BYTES] = { 0 };
+	ssize_t plain = packed && seal ? store_unseal(seal, (uint8_t *)packed, n, k->hash.data, STORE_HASH_BYTES) : (ssize_t)n;
+	n = plain < 0 ? 0 : (size_t)plain;
 	size_t got = packed ? ZSTD_decompressDCtx(zstd, out, k->length, packed, n) : 0;
 	if (got == k->length) /* an error of zstd is no such number */
-		store_chunk_hash(out, k->length, hash);
+		store_chunk_hash(seal, out, k->length, hash);
 	if (memcmp(hash, k->hash.data, sizeof(hash)) == 0)
 		return 0;
 	put_aside(s, name.s);

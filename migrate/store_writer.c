@@ -20,6 +20,7 @@ struct channel {
 	struct store_cutter cutter;
 	ZSTD_CCtx *zstd;
 	uint8_t *packed; /* ZSTD_COMPRESSBOUND(STORE_CHUNK_MAX) */
+	uint8_t *sealed; /* as large, and STORE_SEAL_BYTES; of an encrypted store */
 	Davit__SnapshotChannel *list;
 };
 
@@ -95,6 +96,7 @@ static void channel_free(struct channel *c)
 	store_cutter_free(&c->cutter);
 	ZSTD_freeCCtx(c->zstd);
 	free(c->packed);
+	free(c->sealed);
 	pb_freep(&c->list);
 	free(c);
 }
@@ -106,8 +108,9 @@ static struct channel *channel_new(Davit__StreamChannel number, struct err *e)
 		return NULL;
 	c->zstd = ZSTD_createCCtx();
 	c->packed = mem_new(1, ZSTD_COMPRESSBOUND(STORE_CHUNK_MAX), e);
+	c->sealed = mem_new(1, ZSTD_COMPRESSBOUND(STORE_CHUNK_MAX) + STORE_SEAL_BYTES, e);
 	c->list = pb_new(&davit__snapshot_channel__descriptor, e);
-	if (!c->zstd || !c->packed || !c->list || store_cutter_init(&c->cutter, e) < 0) {
+	if (!c->zstd || !c->packed || !c->sealed || !c->list || store_cutter_init(&c->cutter, e) < 0) {
 		channel_free(c);
 		err_set(e, ERR_RESOURCE, ENOMEM, "store: a channel's buffers");
 		return NULL;
@@ -117,15 +120,21 @@ static struct channel *channel_new(Davit__StreamChannel number, struct err *e)
 }
 
 /* Writes a chunk that the store does not have into staging. */
-static int put_new(struct store_writer *w, struct channel *c, const char *name, struct err *e)
+static int put_new(struct store_writer *w, struct channel *c, const char *name, const uint8_t *hash, struct err *e)
 {
+	const struct store_seal *seal = &w->store->seal;
+	const uint8_t *out = c->packed;
 	auto_close int fd = openat(w->staging, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return errno == EEXIST ? 0 : err_sys(e, errno, "store: create chunk %s", name);
 	size_t n = ZSTD_compressCCtx(c->zstd, c->packed, ZSTD_COMPRESSBOUND(STORE_CHUNK_MAX), c->cutter.data, c->cutter.len, COMPRESSION_LEVEL);
 	if (ZSTD_isError(n))
 		return err_set(e, ERR_INTERNAL, 0, "store: compress: %s", ZSTD_getErrorName(n));
-	if (fd_write_all(fd, c->packed, n, e) < 0)
+	if (seal->on) {
+		n = store_seal(seal, c->packed, n, hash, STORE_HASH_BYTES, c->sealed);
+		out = c->sealed;
+	}
+	if (fd_write_all(fd, out, n, e) < 0)
 		return err_prefix(e, "store: chunk %s", name);
 	w->stored += n;
 	return 0;
@@ -146,9 +155,9 @@ static int list_chunk(struct channel *c, const uint8_t hash[STORE_HASH_BYTES], s
 static int put_chunk(struct store_writer *w, struct channel *c, struct err *e)
 {
 	uint8_t hash[STORE_HASH_BYTES];
-	store_chunk_hash(c->cutter.data, c->cutter.len, hash);
+	store_chunk_hash(w->store->seal.on ? &w->store->seal : NULL, c->cutter.data, c->cutter.len, hash);
 	struct store_chunk_name name = store_chunk_name(hash);
-	if (!file_exists(w->store->chunks, name.s) && put_new(w, c, name.s + 3, e) < 0)
+	if (!file_exists(w->store->chunks, name.s) && put_new(w, c, name.s + 3, hash, e) < 0)
 		return -1;
 	if (list_chunk(c, hash, e) < 0)
 		return -1;
@@ -221,6 +230,7 @@ static int fill_manifest(struct store_writer *w, Davit__SnapshotManifest *m, str
 	if (m->n_channels)
 		return err_set(e, ERR_INTERNAL, 0, "snapshot %s: its manifest has channels already", w->id);
 	m->version = 1;
+	m->has_sealed = m->sealed = w->store->seal.on;
 	m->has_stored_bytes = true;
 	m->stored_bytes = w->stored;
 	if (pb_set_str(&m->id, w->id, e) < 0 || pb_set_str(&m->container, w->container, e) < 0 || pb_set_str(&m->created_at, w->created_at, e) < 0)

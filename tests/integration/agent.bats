@@ -333,6 +333,31 @@ need_criu() { davit info --json | jq -e '.facts.criuPath and (.facts.criuProblem
 	[ "$status" = 66 ]
 }
 
+@test "with a key snapshots are encrypted, restored, and of no use without it" {
+	need_criu
+	head -c 32 /dev/urandom >"$AGENT/snapshot.key"
+	chmod 600 "$AGENT/snapshot.key"
+	cp "$AGENT/davitd.json" "$AGENT/kept.json"
+	jq --arg k "$AGENT/snapshot.key" '.snapshotKey = $k' "$AGENT/kept.json" >"$AGENT/davitd.json"
+	agent_stop
+	agent_start
+	davit run --detach --name secret --image base --env WORD=a-word-of-mine-42 -- /bin/sleep 1000 >/dev/null
+	davit snapshot create secret
+	local id
+	id=$(davit snapshot list secret --json | jq -r '.snapshots[-1].id')
+	davit rm --force secret
+	! grep -rq a-word-of-mine-42 "$AGENT/state/agent/snapshots/snapshots"
+	davit snapshot restore "$id"
+	davit exec secret /bin/true
+	davit rm --force secret
+	mv "$AGENT/kept.json" "$AGENT/davitd.json"
+	agent_stop
+	agent_start
+	run davit snapshot restore "$id"
+	[[ $status = 77 && $output == *encrypted* ]]
+	rm "$AGENT/state/agent/snapshots/snapshots/$id".*
+}
+
 @test "a snapshot is not restored on another image of the same name" {
 	need_criu
 	davit image import other "$AGENT/base.tar" >/dev/null
