@@ -48,7 +48,7 @@ static const struct route table[] = {
 	  NULL },
 	{ "GET", "/v1/containers/{name}/processes", READER, NULL, M(process_list), 200, container_processes, NULL, NULL, NULL, 0, "listProcesses",
 	  "its processes", NULL },
-	{ "GET", "/v1/containers/{name}/clock", READER, NULL, M(clock_sample), 200, container_clock, NULL, NULL, NULL, 0, "getClock",
+	{ "GET", "/v1/containers/{name}/clock", READER, NULL, M(container_clock), 200, container_clock, NULL, NULL, NULL, 0, "getClock",
 	  "its clocks beside the host's", NULL },
 	{ "GET", "/v1/containers/{name}/mobility", READER, NULL, M(mobility), 200, container_mobility, NULL, NULL, NULL, 0, "getMobility",
 	  "what would keep it from being checkpointed or moved", NULL },

@@ -1,7 +1,9 @@
 /* What a container is doing: counters, processes, clocks, and what would keep it from moving. */
+#include <errno.h>
 #include "agent/api/api.h"
 #include "agent/db/container.h"
 #include "agent/mobility.h"
+#include "agent/db/operation.h"
 
 /* Asks the core about the container in the path. Owned reply, or NULL. */
 static Davit__CoreReply *ask(struct request *r, Davit__CoreRequest__OpCase op, struct err *e)
@@ -44,9 +46,37 @@ int container_processes(struct request *r, struct err *e)
 	return answer(r, DAVIT__CORE_REQUEST__OP_PROCESSES, DAVIT__CORE_REPLY__RESULT_PROCESSES, e);
 }
 
+/* How its clocks came through the move that brought it here, if one did and its record is still kept. */
+static int add_last_move(const struct request *r, Davit__ContainerClock *c, struct err *e)
+{
+	auto_pb(Davit__Container) *known = db_container_get(r->agent->db, r->params[0], NULL, e);
+	auto_pb(Davit__MoveRecord) *move = known && known->last_move ? db_move_get(r->agent->db, known->last_move, NULL) : NULL;
+
+	if (!move || !str_eq(move->role, "target") || !move->clock)
+		return known ? 0 : -1;
+	c->moved = steal_ptr(&move->clock);
+	return pb_set_str(&c->last_move, move->id, e);
+}
+
+/* A ClockSample and more, under the same numbers. */
 int container_clock(struct request *r, struct err *e)
 {
-	return answer(r, DAVIT__CORE_REQUEST__OP_CLOCK, DAVIT__CORE_REPLY__RESULT_CLOCK, e);
+	auto_pb(Davit__CoreReply) *reply = ask(r, DAVIT__CORE_REQUEST__OP_CLOCK, e);
+	auto_buf struct buf bytes = { 0 };
+
+	if (!reply)
+		return -1;
+	if (reply->result_case != DAVIT__CORE_REPLY__RESULT_CLOCK)
+		return err_set(e, ERR_PROTOCOL, 0, "the runtime core answered something else");
+	if (pb_pack(&reply->clock->base, &bytes, e) < 0)
+		return -1;
+	auto_pb(Davit__ContainerClock) *c = davit__container_clock__unpack(NULL, bytes.len, (const uint8_t *)bytes.data);
+	if (!c)
+		return err_set(e, ERR_RESOURCE, ENOMEM, "clocks");
+	if (add_last_move(r, c, e) < 0)
+		return -1;
+	r->answer = steal_ptr(&c);
+	return 0;
 }
 
 int container_mobility(struct request *r, struct err *e)

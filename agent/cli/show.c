@@ -179,11 +179,25 @@ static void print_clock(const char *what, int64_t host, int64_t container, int64
 	printf("%-18s %20.6f %20.6f %+20.6f\n", what, (double)host / 1e9, (double)container / 1e9, (double)offset / 1e9);
 }
 
+static void print_moved(const Davit__ContainerClock *k)
+{
+	const Davit__ClockResult *m = k->moved;
+
+	if (!m)
+		return;
+	printf("last move          %s, policy %s: error at most %.1f µs", k->last_move, m->policy ? m->policy : "continue", (double)m->bound / 1e3);
+	if (m->has_downtime)
+		printf(", stood still %.3f ms", (double)m->downtime / 1e6);
+	printf("%s\n", m->backwards ? ", WENT BACK" : "");
+	if (m->has_realtime_difference)
+		printf("                   the wall clock here was %+.6f s against the source's\n", (double)m->realtime_difference / 1e9);
+}
+
 int command_clock(struct cli *c, int argc, char **argv, struct err *e)
 {
-	auto_pb(Davit__ClockSample) *s = NULL;
+	auto_pb(Davit__ContainerClock) *s = NULL;
 	char now[32];
-	int r = get(c, argc, argv, "/v1/containers/%s/clock", &davit__clock_sample__descriptor, &s, e);
+	int r = get(c, argc, argv, "/v1/containers/%s/clock", &davit__container_clock__descriptor, &s, e);
 
 	if (r != 0)
 		return r < 0 ? -1 : 0;
@@ -191,5 +205,6 @@ int command_clock(struct cli *c, int argc, char **argv, struct err *e)
 	print_clock("CLOCK_MONOTONIC", s->host_monotonic, s->container_monotonic, s->offset_monotonic);
 	print_clock("CLOCK_BOOTTIME", s->host_boottime, s->container_boottime, s->offset_boottime);
 	printf("%-18s %s\n", "CLOCK_REALTIME", clock_rfc3339(s->realtime, now));
+	print_moved(s);
 	return 0;
 }

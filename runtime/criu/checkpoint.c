@@ -30,6 +30,7 @@
 #include "runtime/criu/obstacle.h"
 #include "runtime/criu/options.h"
 #include "runtime/criu/sockets.h"
+#include "runtime/criu/timerfds.h"
 #include "runtime/criu/watches.h"
 #include "runtime/namespace.h"
 #include "runtime/net/net.h"
@@ -215,6 +216,14 @@ static int on_lazy_ready(struct checkpoint *c, struct err *e)
 	return c->o->status_fd > 0 && write(c->o->status_fd, "", 1) != 1 ? err_sys(e, errno, "--status-fd %d", c->o->status_fd) : 0;
 }
 
+static int record_timers(const struct checkpoint *c, struct err *e)
+{
+	auto_free pid_t *pids = NULL;
+	size_t n = 0;
+
+	return cgroup_pids(c->cgroup, &pids, &n, e) < 0 ? -1 : timerfds_record(pids, n, c->state->pid, c->images, e);
+}
+
 /* The clocks are read while the tasks stand still: at the first notification after the freeze. */
 static int on_notify(void *arg, const char *action, pid_t pid, int fd, struct err *e)
 {
@@ -224,7 +233,7 @@ static int on_notify(void *arg, const char *action, pid_t pid, int fd, struct er
 	if (str_eq(action, "status-ready"))
 		return on_lazy_ready(c, e);
 	if (str_eq(action, "network-lock") || (str_eq(action, "query-ext-files") && !c->clock.has_container_monotonic))
-		return timens_sample(c->state->pid, &c->clock, e);
+		return timens_sample(c->state->pid, &c->clock, e) < 0 ? -1 : record_timers(c, e);
 	return 0;
 }
 

@@ -24,6 +24,7 @@
 #include "runtime/criu/options.h"
 #include "runtime/criu/stage.h"
 #include "runtime/criu/timers.h"
+#include "runtime/criu/timerfds.h"
 #include "runtime/hooks.h"
 #include "runtime/init/init.h"
 #include "runtime/namespace.h"
@@ -205,6 +206,14 @@ static int leave_userfault(struct restore *r, struct err *e)
 	return folder ? userfault_take(&r->userfault, folder, e) : err_set(e, ERR_UNSUPPORTED, 0, "a lazy restore needs a folder on a tmpfs");
 }
 
+static int settle_timers(struct restore *r, struct err *e)
+{
+	auto_free pid_t *pids = NULL;
+	size_t n = 0;
+
+	return cgroup_pids(r->c.cgroup, &pids, &n, e) < 0 ? -1 : timerfds_settle(pids, n, r->c.state->pid, r->images, e);
+}
+
 static int on_notify(void *arg, const char *action, pid_t pid, int fd, struct err *e)
 {
 	struct restore *r = arg;
@@ -217,8 +226,8 @@ static int on_notify(void *arg, const char *action, pid_t pid, int fd, struct er
 		userfault_give_back(&r->userfault); /* all tasks have opened theirs */
 		return create_record(&r->c, pid, "running", e);
 	}
-	if (str_eq(action, "pre-resume") && r->o->paused)
-		return cgroup_freeze_begin(r->c.cgroup, e);
+	if (str_eq(action, "pre-resume"))
+		return settle_timers(r, e) < 0 ? -1 : r->o->paused ? cgroup_freeze_begin(r->c.cgroup, e) : 0;
 	return 0;
 }
 

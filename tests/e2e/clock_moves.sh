@@ -15,7 +15,7 @@ export DAVIT_BUILD
 . "$here/../lib/hosts.sh"
 work=$(mktemp -d /tmp/davit-clocks.XXXXXX)
 chmod 755 "$work"
-trap 'hosts_down; rm -rf "$work"' EXIT
+trap 'set +e; hosts_down 2>/dev/null; rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 
 hosts_up "$work/hosts"
