@@ -166,7 +166,7 @@ static void on_tick(struct worker *w, unsigned *ticks)
 {
 	if (w->a->state == ARENA_FILLING) {
 		fill_sweep(&w->fill);
-		w->fill.again |= w->fill.short_of_memory;
+		w->fill.again = true; /* a look over all that is lacked costs nothing */
 		w->fill.short_of_memory = false;
 	}
 	if (++*ticks % TELL_TICKS == 0)
@@ -200,8 +200,11 @@ static int turn(struct worker *w, unsigned *ticks, struct err *e)
 			if (is_task(w, at) == (tasks == 1) && at->fd >= 0)
 				at->ready(w, at, ev[i].events);
 		}
-	if (w->a->state == ARENA_FILLING && w->fill.again)
-		w->fill.again = fill_step(&w->fill);
+	if (w->a->state == ARENA_FILLING && w->fill.again) {
+		w->fill.again = false; /* set again by a page that has to wait for an event to be read */
+		if (fill_step(&w->fill))
+			w->fill.again = true;
+	}
 	if (clock_now_ns(CLOCK_MONOTONIC) >= w->tick) {
 		w->tick = clock_now_ns(CLOCK_MONOTONIC) + TICK_MS * NSEC_PER_MSEC;
 		on_tick(w, ticks);

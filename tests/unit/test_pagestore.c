@@ -115,6 +115,26 @@ static void forks_get_what_their_parent_lacked(void **state)
 	assert_int_equal(status_of(task), 0);
 }
 
+static int fork_often(const struct world *w)
+{
+	for (int i = 0; i < 200; i++) {
+		pid_t child = fork();
+		if (child == 0)
+			_exit(holds(w->area + (unsigned)i * PAGE, (unsigned)i, 1) ? 0 : 1);
+		if (status_of(child) != 0)
+			return 2;
+	}
+	return sleep_then_look(w);
+}
+static void forks_in_quick_succession_hold_nothing_up(void **state)
+{
+	struct world *w = *state;
+	put(w, MEMORY_DATA, 0, PAGES, false);
+	put(w, MEMORY_END, 0, 0, false);
+	pid_t task = start_task(w, fork_often);
+	assert_int_equal(status_of(task), 0);
+}
+
 static int move_and_look(const struct world *w)
 {
 	uint8_t *place = mmap(NULL, PAGES * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -169,6 +189,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_withheld_page_is_fetched_when_touched_and_the_others_follow, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_the_end_left_out_is_asked_for, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(forks_get_what_their_parent_lacked, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(forks_in_quick_succession_hold_nothing_up, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(moved_emptied_and_unmapped_memory_is_followed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_task_that_runs_another_program_lacks_nothing, set_up, tear_down),
 	};
