@@ -97,6 +97,10 @@ static int make_filesystem(struct mount *m, const char *label, struct err *e)
 	m->fd = mount_new(type, m->spec->source, &m->options.data, attr, e);
 	if (m->fd >= 0)
 		return 0;
+	if (e && e->sys == ENODEV) {
+		snprintf(e->field, sizeof(e->field), "%s.type", m->field);
+		return err_remedy(e, "use a filesystem of /proc/filesystems, or load the module that has it");
+	}
 	if (e && e->code == ERR_DENIED)
 		err_remedy(e,
 			   "in a user namespace %s needs the namespace that it shows to be the container's own: add it to linux.namespaces, or bind "

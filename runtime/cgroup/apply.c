@@ -70,6 +70,10 @@ static int explain(const struct cgroup *c, const struct step *s, int sys, struct
 		err_remedy(e, "choose a limit above the present use");
 	} else {
 		err_sys(e, sys, "%s: the kernel refuses \"%s\" for %s", s->field, s->value, s->file);
+		if (s->controller == CONTROLLER_CPUSET)
+			err_remedy(e, "name CPUs or nodes that the cgroup above has: see %s there", s->file);
+		else
+			err_remedy(e, "use a value that %s of the kernel's cgroup documentation takes", s->file);
 	}
 	return set_field(e, s);
 }

@@ -1,7 +1,7 @@
 /* The mappings of a process whose pages a lazy dump leaves behind.
  *
- * CRIU's rule is vma_entry_can_be_lazy (criu/include/vma.h): private and anonymous, neither locked nor of huge pages, none of the kernel's own. What is here
- * but not left behind by CRIU travels twice and does no harm; the other way round pages would be missing, so in doubt a mapping is here. */
+ * CRIU's rule is vma_entry_can_be_lazy (criu/include/vma.h): private and anonymous, neither locked nor of huge pages, none of the kernel's own. What
+ * is here but not left behind by CRIU travels twice and does no harm; the other way round pages would be missing, so in doubt a mapping is here. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* arm64. Before it stops for a tracer the kernel has already set a call that it will make again up for that: pc is at the instruction again, x0 has
- * its argument back (arch/arm64/kernel/signal.c, do_signal). Putting the registers back is therefore enough. Two things differ from x86-64: a sleep that was broken off begins
- * anew with its whole time, since the kernel's mark that it should go on is not among the registers; and after an EINTR the first argument is lost, so
- * it is read beforehand from /proc/PID/task/TID/syscall. */
+ * its argument back (arch/arm64/kernel/signal.c, do_signal). Putting the registers back is therefore enough. Two things differ from x86-64: a sleep
+ * that was broken off begins anew with its whole time, since the kernel's mark that it should go on is not among the registers; and after an EINTR
+ * the first argument is lost, so it is read beforehand from /proc/PID/task/TID/syscall. */
 #ifdef __aarch64__
 #include "runtime/track/regs.h"
 

@@ -1,8 +1,8 @@
 /* All threads of a process, stopped for a moment and let go as they were.
  *
- * PTRACE_SEIZE and PTRACE_INTERRUPT (ptrace(2)): no signal is sent, nobody but the tracer learns of it, a process that was stopped by SIGSTOP stays so.
- * All threads, since they share what one of them changes meanwhile (descriptors). Must be used by a process of its own that ends
- * soon: should a thread not stop in time (it waits for a child of vfork(2), for a dead disk), the end of the tracer is what lets all go. */
+ * PTRACE_SEIZE and PTRACE_INTERRUPT (ptrace(2)): no signal is sent, nobody but the tracer learns of it, a process that was stopped by SIGSTOP stays
+ * so. All threads, since they share what one of them changes meanwhile (descriptors). Must be used by a process of its own that ends soon: should a
+ * thread not stop in time (it waits for a child of vfork(2), for a dead disk), the end of the tracer is what lets all go. */
 #pragma once
 #include "base/err.h"
 #include "runtime/track/regs.h"

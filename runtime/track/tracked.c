@@ -75,7 +75,8 @@ int tracked_refresh(struct tracked *s, int (*gone)(void *arg, uint64_t start, ui
 	return rc;
 }
 
-int tracked_look(struct tracked *s, enum pagemap_look look, int (*found)(void *arg, uint64_t start, uint64_t end, struct err *e), void *arg, struct err *e)
+int tracked_look(struct tracked *s, enum pagemap_look look, int (*found)(void *arg, uint64_t start, uint64_t end, struct err *e), void *arg,
+		 struct err *e)
 {
 	struct page_region regions[REGIONS];
 	for (size_t i = 0; i < s->maps.n; i++) {

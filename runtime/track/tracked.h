@@ -7,12 +7,12 @@
 #include "runtime/track/pageset.h"
 
 struct tracked {
-	pid_t pid;	       /* of the host */
-	uint32_t inner;	       /* in the container's PID namespace */
-	int uffd, pagemap;     /* owned; uffd -1: not tracked */
-	struct maps maps;      /* as of the last round */
-	struct pageset lacks;  /* after the last round: what the target has not */
-	bool seen;	       /* in this round */
+	pid_t pid;	      /* of the host */
+	uint32_t inner;	      /* in the container's PID namespace */
+	int uffd, pagemap;    /* owned; uffd -1: not tracked */
+	struct maps maps;     /* as of the last round */
+	struct pageset lacks; /* after the last round: what the target has not */
+	bool seen;	      /* in this round */
 	uint64_t stopped_us;
 };
 
@@ -22,6 +22,7 @@ void tracked_free(struct tracked *s);
 /* Reads its mappings anew and tracks new ones; gone(): ranges that are no longer mapped. ERR_NOT_FOUND: it has ended, or runs another program. */
 int tracked_refresh(struct tracked *s, int (*gone)(void *arg, uint64_t start, uint64_t end, struct err *e), void *arg, struct err *e);
 /* Calls found() for the pages that a look finds. */
-int tracked_look(struct tracked *s, enum pagemap_look look, int (*found)(void *arg, uint64_t start, uint64_t end, struct err *e), void *arg, struct err *e);
+int tracked_look(struct tracked *s, enum pagemap_look look, int (*found)(void *arg, uint64_t start, uint64_t end, struct err *e), void *arg,
+		 struct err *e);
 /* Ends the tracking. */
 void tracked_let_go(struct tracked *s);

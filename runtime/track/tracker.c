@@ -148,7 +148,8 @@ static struct tracked *find(struct tracker *t, pid_t pid)
 	return NULL;
 }
 
-/* Knows the processes that there are now, and forgets those that are not. One that cannot be tracked is no reason to fail: all of it is left for the freeze. */
+/* Knows the processes that there are now, and forgets those that are not. One that cannot be tracked is no reason to fail: all of it is left for the
+ * freeze. */
 static int take_stock(struct tracker *t, struct err *e)
 {
 	auto_free pid_t *pids = NULL;
