@@ -152,11 +152,9 @@ static int stop_again(struct inject *i, struct err *e)
 {
 	int pass_on = 0;
 
-	if (ptrace(PTRACE_INTERRUPT, i->tid, NULL, NULL) < 0)
-		return err_sys(e, errno, "thread %d: PTRACE_INTERRUPT", i->tid);
 	for (;;) {
-		if (ptrace(PTRACE_CONT, i->tid, NULL, (void *)(long)pass_on) < 0)
-			return err_sys(e, errno, "thread %d: PTRACE_CONT", i->tid);
+		if (ptrace(PTRACE_INTERRUPT, i->tid, NULL, NULL) < 0 || ptrace(PTRACE_CONT, i->tid, NULL, (void *)(long)pass_on) < 0)
+			return err_sys(e, errno, "thread %d: PTRACE_INTERRUPT", i->tid);
 		int status = stop_wait(i->tid, i->until, e);
 		if (status < 0)
 			return -1;

@@ -35,7 +35,7 @@ bool maps_take_line(const char *line, struct mapping *out)
 	const char *name = line + at;
 	if (rights[3] != 'p' || inode != 0 || name[0] == '/' || is_kernels(name))
 		return false;
-	*out = (struct mapping){ start, end };
+	*out = (struct mapping){ .start = start, .end = end };
 	return true;
 }
 

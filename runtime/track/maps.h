@@ -11,6 +11,7 @@
 
 struct mapping {
 	uint64_t start, end;
+	bool untracked; /* its writes cannot be noticed: for its user */
 };
 struct maps {
 	struct mapping *v; /* by address */

@@ -103,7 +103,8 @@ int stop_wait(pid_t tid, int64_t until_ns, struct err *e)
 	}
 }
 
-/* A signal that comes before the stop is passed on; the stop follows it. Returns 1 when the thread stands still, 0 when it has ended, -1. */
+/* A signal that comes before the stop is passed on; its own stop has taken the place of ours, which is asked for again. Returns 1 when the thread
+ * stands still, 0 when it has ended, -1. */
 static int until_stopped(pid_t tid, int64_t until_ns, struct err *e)
 {
 	for (;;) {
@@ -114,7 +115,8 @@ static int until_stopped(pid_t tid, int64_t until_ns, struct err *e)
 			return 0;
 		if (status >> 16 == PTRACE_EVENT_STOP)
 			return 1;
-		if (ptrace(PTRACE_CONT, tid, NULL, (void *)(long)(status >> 16 ? 0 : WSTOPSIG(status))) < 0)
+		if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0 ||
+		    ptrace(PTRACE_CONT, tid, NULL, (void *)(long)(status >> 16 ? 0 : WSTOPSIG(status))) < 0)
 			return errno == ESRCH ? 0 : err_sys(e, errno, "thread %d: PTRACE_CONT", tid);
 	}
 }

@@ -62,9 +62,9 @@ int tracked_refresh(struct tracked *s, int (*gone)(void *arg, uint64_t start, ui
 	for (size_t i = 0; rc == 0 && s->uffd >= 0 && i < now.n; i++) {
 		struct err why = { 0 };
 		rc = uffd_register(s->uffd, s->pagemap, now.v[i].start, now.v[i].end, &why) < 0 ? -1 : 0;
-		/* A mapping that went away between two looks is the next round's. */
-		if (rc < 0 && why.code == ERR_UNSUPPORTED && (why.sys == EINVAL || why.sys == ENOMEM)) {
-			now.v[i].end = now.v[i].start;
+		/* It went away between two looks, or has a userfaultfd of its program's: what is there at the freeze is taken then. */
+		if (rc < 0 && why.code == ERR_UNSUPPORTED) {
+			now.v[i].untracked = true;
 			rc = 0;
 		} else if (rc < 0 && e) {
 			*e = why;
@@ -80,7 +80,10 @@ int tracked_look(struct tracked *s, enum pagemap_look look, int (*found)(void *a
 {
 	struct page_region regions[REGIONS];
 	for (size_t i = 0; i < s->maps.n; i++) {
-		struct pagemap_scan scan = { .look = look, .start = s->maps.v[i].start, .end = s->maps.v[i].end };
+		const struct mapping *m = &s->maps.v[i];
+		struct pagemap_scan scan = { .look = m->untracked ? PAGEMAP_EXISTING : look, .start = m->start, .end = m->end };
+		if (m->untracked && look == PAGEMAP_WRITTEN_TAKE)
+			continue;
 		while (scan.start < scan.end) {
 			int n = pagemap_step(s->pagemap, &scan, regions, REGIONS, e);
 			if (n < 0 && e->code == ERR_UNSUPPORTED)

@@ -2,6 +2,7 @@
 #include "runtime/track/tracker.h"
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -75,6 +76,20 @@ static int send_read(struct task *k, uint64_t start, size_t pages, struct err *e
 	return 0;
 }
 
+/* Reads from the start of a range into the buffer; returns the pages that were read. What the process itself may not read is read as a debugger
+ * does. 0: there is nothing. */
+static size_t read_pages(struct task *k, uint64_t start, size_t want)
+{
+	struct iovec to = { k->t->buffer, want }, from = { (void *)(uintptr_t)start, want };
+	char path[32];
+	ssize_t got = process_vm_readv(k->s->pid, &to, 1, &from, 1, 0);
+	if (got >= (ssize_t)k->t->page)
+		return (size_t)got / k->t->page;
+	snprintf(path, sizeof(path), "/proc/%d/mem", k->s->pid);
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && pread(fd, k->t->buffer, k->t->page, (off_t)start) == (ssize_t)k->t->page ? 1 : 0;
+}
+
 /* Reads and sends a range. What cannot be read went away meanwhile: it is told as unknown, the next round knows. */
 static int send_range(void *arg, uint64_t start, uint64_t end, struct err *e)
 {
@@ -82,9 +97,7 @@ static int send_range(void *arg, uint64_t start, uint64_t end, struct err *e)
 	struct tracker *t = k->t;
 	while (start < end) {
 		size_t want = MIN(end - start, MEMORY_DATA_PAGES_MAX * t->page);
-		struct iovec to = { t->buffer, want }, from = { (void *)(uintptr_t)start, want };
-		ssize_t got = process_vm_readv(k->s->pid, &to, 1, &from, 1, 0);
-		size_t pages = got > 0 ? (size_t)got / t->page : 0;
+		size_t pages = read_pages(k, start, want);
 		if (pages == 0) {
 			if (say_range(k, MEMORY_DROP, start, 1, NULL, e) < 0)
 				return -1;
@@ -197,6 +210,18 @@ static int round_of(struct task *k, bool withhold, struct err *e)
 	return tracked_look(k->s, look, withhold ? withhold_range : send_range, k, e);
 }
 
+/* What was known of a process does not hold: all of it is unknown to the target. */
+static int renew(struct tracker *t, size_t i, struct err *e)
+{
+	const struct memory_record r = { .type = MEMORY_DROP, .pid = t->spaces[i]->inner };
+	struct tracked *s = tracked_new(t->spaces[i]->pid, false, e);
+	if (!s)
+		return -1;
+	tracked_free(t->spaces[i]);
+	t->spaces[i] = s;
+	return say(t, &r, NULL, 0, e);
+}
+
 static int each_space(struct tracker *t, int (*f)(struct task *k, bool flag, struct err *e), bool flag, struct err *e)
 {
 	for (size_t i = 0; i < t->n;) {
@@ -206,11 +231,12 @@ static int each_space(struct tracker *t, int (*f)(struct task *k, bool flag, str
 			i++;
 			continue;
 		}
-		if (why.code != ERR_NOT_FOUND || t->final) {
+		if (why.code != ERR_NOT_FOUND || (t->final && k.s->uffd < 0)) {
 			*e = why;
 			return -1;
 		}
-		if (forget(t, i, e) < 0) /* it ended, or runs another program: it is new in the next round */
+		/* It ended, or runs another program: it is new in the next round, or now if there is none. */
+		if (t->final ? renew(t, i, e) < 0 : forget(t, i, e) < 0)
 			return -1;
 	}
 	return 0;

@@ -134,14 +134,15 @@ int uffd_of_process(pid_t pid, uint64_t *stopped_us, struct err *e)
 	return uffd < 0 || set_up(uffd, e) < 0 ? -1 : steal_fd(&uffd);
 }
 
-/* A mapping may have come here by mremap(2) with marks of an earlier place that some kernels leave in its pages. */
+/* A mapping may have come here by mremap(2) with marks of an earlier place that some kernels leave in its pages. ERR_NOT_FOUND: there is no such
+ * address space any more. */
 static int forget_marks(int uffd, uint64_t start, uint64_t end, struct err *e)
 {
 	struct uffdio_writeprotect wp = { .range = { .start = start, .len = end - start } };
 
 	while (ioctl(uffd, UFFDIO_WRITEPROTECT, &wp) < 0)
 		if (errno != EAGAIN && errno != EINTR)
-			return err_sys(e, errno, "UFFDIO_WRITEPROTECT");
+			return err_set(e, errno == ESRCH ? ERR_NOT_FOUND : ERR_UNSUPPORTED, errno, "UFFDIO_WRITEPROTECT");
 	return 0;
 }
 
@@ -150,8 +151,12 @@ int uffd_register(int uffd, int pagemap, uint64_t start, uint64_t end, struct er
 	struct uffdio_register reg = { .range = { .start = start, .len = end - start }, .mode = UFFDIO_REGISTER_MODE_WP };
 	bool tracked = pagemap_is_tracked(pagemap, start, end);
 
-	if (ioctl(uffd, UFFDIO_REGISTER, &reg) < 0)
-		return err_set(e, errno == ESRCH ? ERR_NOT_FOUND : ERR_UNSUPPORTED, errno, "UFFDIO_REGISTER");
+	/* It says the same of a process that has ended and of a mapping that is gone. */
+	if (ioctl(uffd, UFFDIO_REGISTER, &reg) < 0) {
+		err_set(e, ERR_UNSUPPORTED, errno, "UFFDIO_REGISTER");
+		(void)forget_marks(uffd, start, end, e);
+		return -1;
+	}
 	if (tracked)
 		return 1;
 	return forget_marks(uffd, start, end, e);

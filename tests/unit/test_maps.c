@@ -77,8 +77,9 @@ static int note(void *arg, uint64_t start, uint64_t end, struct err *e)
 
 static void what_is_gone_is_told_range_by_range(void **state)
 {
-	struct mapping old[] = { { 10, 20 }, { 30, 60 }, { 70, 80 }, { 90, 95 } };
-	struct mapping now[] = { { 5, 12 }, { 14, 16 }, { 18, 35 }, { 40, 50 }, { 55, 75 }, { 90, 99 } };
+	struct mapping old[] = { { .start = 10, .end = 20 }, { .start = 30, .end = 60 }, { .start = 70, .end = 80 }, { .start = 90, .end = 95 } };
+	struct mapping now[] = { { .start = 5, .end = 12 },  { .start = 14, .end = 16 }, { .start = 18, .end = 35 },
+				 { .start = 40, .end = 50 }, { .start = 55, .end = 75 }, { .start = 90, .end = 99 } };
 	const struct maps a = { .v = old, .n = ARRAY_LEN(old) }, b = { .v = now, .n = ARRAY_LEN(now) }, none = { 0 };
 	auto_buf struct buf text = { 0 }, all = { 0 }, nothing = { 0 };
 

@@ -376,8 +376,7 @@ static size_t count(int pagemap, enum pagemap_look look, const char *p, size_t n
 		int found = pagemap_step(pagemap, &s, r, ARRAY_LEN(r), NULL);
 		assert_true(found >= 0);
 		for (int i = 0; i < found; i++)
-			fprintf(stderr, "%d: %ld+%ld\n", look, (long)(r[i].start - (uintptr_t)p) / 4096, (long)(r[i].end - r[i].start) / 4096),
-			    pages += (r[i].end - r[i].start) / 4096;
+			pages += (r[i].end - r[i].start) / 4096;
 	}
 	return pages;
 }
