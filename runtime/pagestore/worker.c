@@ -223,6 +223,7 @@ static const int allowed_calls[] = {
 	SYS_pread64,	 SYS_pwrite64,	SYS_close,	     SYS_ioctl,	       SYS_fcntl,	  SYS_accept4, SYS_recvfrom,   SYS_recvmsg,
 	SYS_sendto,	 SYS_sendmsg,	SYS_memfd_create,    SYS_fallocate,    SYS_openat,	  SYS_fstat,   SYS_newfstatat, SYS_brk,
 	SYS_mmap,	 SYS_munmap,	SYS_mremap,	     SYS_madvise,      SYS_futex,	  SYS_getpid,  SYS_exit_group, SYS_getrandom,
+	SYS_sigaltstack, /* the sanitizers, at the end */
 #ifdef SYS_epoll_wait
 	SYS_epoll_wait,	 SYS_poll,
 #endif
