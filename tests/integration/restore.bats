@@ -79,7 +79,7 @@ gone() {
 		pid=\$(jq .pid)
 		ip -n davit-$ID link del $host 2>/dev/null
 		ip link add $host netns davit-$ID type veth peer name eth0 netns \$pid address 02:00:00:00:00:02 &&
-		ip -n davit-$ID addr add 10.9.0.1/24 dev $host && ip -n davit-$ID link set $host up &&
+		ip -n davit-$ID addr add 10.9.0.1/24 dev $host && { [ -e $TMP/restoring ] || ip -n davit-$ID link set $host up; } &&
 		nsenter -t \$pid -n ip addr add 10.9.0.2/24 dev eth0 && nsenter -t \$pid -n ip link set eth0 up
 	H
 	chmod +x "$TMP/hook"
@@ -108,7 +108,10 @@ gone() {
 	retry 5 test -s "$TMP/up"
 	ip -n "davit-$ID" link set "$host" down
 	saved --tcp-established
+	# What the client sends again must not arrive before there is a socket for it.
+	touch "$TMP/restoring"
 	back --tcp-established
+	ip -n "davit-$ID" link set "$host" up
 	wait $client || { cat "$TMP/client.err"; return 1; }
 	[ "$(cat "$TMP/replies")" -gt 100 ]
 }
