@@ -68,7 +68,8 @@ int64_t record_phase_us(const struct record *r, const char *name)
 void record_finish(struct record *r, const struct err *error, const Davit__Error *detail)
 {
 	char now[32];
-	int64_t transfer = record_phase_us(r, "transfer");
+	/* While it ran, frozen, and after the thaw: bytes travel in each. */
+	int64_t transfer = record_phase_us(r, "copy") + record_phase_us(r, "transfer") + record_phase_us(r, "follow");
 	pb_set_str(&r->m->finished_at, clock_rfc3339(clock_now_ns(CLOCK_REALTIME), now), NULL);
 	r->m->has_total_us = 1;
 	r->m->total_us = since_us(r);
