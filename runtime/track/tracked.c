@@ -97,8 +97,3 @@ int tracked_look(struct tracked *s, enum pagemap_look look, int (*found)(void *a
 	}
 	return 0;
 }
-
-void tracked_let_go(struct tracked *s)
-{
-	fd_closep(&s->uffd);
-}

@@ -24,5 +24,3 @@ int tracked_refresh(struct tracked *s, int (*gone)(void *arg, uint64_t start, ui
 /* Calls found() for the pages that a look finds. */
 int tracked_look(struct tracked *s, enum pagemap_look look, int (*found)(void *arg, uint64_t start, uint64_t end, struct err *e), void *arg,
 		 struct err *e);
-/* Ends the tracking. */
-void tracked_let_go(struct tracked *s);

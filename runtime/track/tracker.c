@@ -277,10 +277,8 @@ static int on_round(struct tracker *t, const struct memory_record *r, struct err
 		return -1;
 	if (!t->final && each_space(t, count_left, false, e) < 0)
 		return -1;
-	for (size_t i = 0; t->final && i < t->n; i++) {
-		tracked_let_go(t->spaces[i]);
+	for (size_t i = 0; t->final && i < t->n; i++)
 		t->report.left += t->spaces[i]->lacks.pages;
-	}
 	return end_round(t, r->value, e);
 }
 
