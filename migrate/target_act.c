@@ -238,6 +238,8 @@ static int restore(struct target *t, const Davit__StreamFrozen *frozen, struct e
 	run.n_descriptors = frozen->dump->n_descriptors;
 	run.neighbours = frozen->dump->neighbours;
 	run.n_neighbours = t->tcp_reset ? 0 : frozen->dump->n_neighbours;
+	run.connections = frozen->dump->connections;
+	run.n_connections = t->tcp_reset ? 0 : frozen->dump->n_connections;
 	run.has_tcp_close = run.tcp_close = t->tcp_reset;
 	run.has_memory = 1;
 	run.memory = mode_is_live(t->mode);

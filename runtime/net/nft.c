@@ -2,8 +2,10 @@
  *
  * One table "davit" in each family. Published ports are elements of maps, not rules, so that a packet's cost does not grow with their number and a
  * container's ports come and go as elements: {tcp,udp}_any (port → container), {tcp,udp}_at (host address . port → container).
- * Networks that are masqueraded are elements of the set `nat`. Connections of the host itself to its loopback address reach
- * published ports too: that takes route_localnet on the bridge, so packets from outside to 127/8 are dropped before routing. */
+ * Networks that are masqueraded are elements of the set `nat`. Packets of connections that another host translates towards here (conntrack.h) only
+ * cross the bridge: where the bridge calls these hooks (br_netfilter) they are not tracked, or they would be taken for a second connection with the
+ * same answers. Connections of the host itself to its loopback address reach published ports too: that takes route_localnet on the bridge, so packets
+ * from outside to 127/8 are dropped before routing. */
 #include "runtime/net/nft.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -74,6 +76,7 @@ static const char *const base_rules = "add table %1$s davit\n"
 				      "add map %1$s davit udp_any { type inet_service : %2$s . inet_service; }\n"
 				      "add map %1$s davit tcp_at { type %2$s . inet_service : %2$s . inet_service; }\n"
 				      "add map %1$s davit udp_at { type %2$s . inet_service : %2$s . inet_service; }\n"
+				      "add set %1$s davit moved { type %2$s . inet_service . %2$s . inet_service; timeout 1d; }\n"
 				      "add chain %1$s davit guard { type filter hook prerouting priority raw; }\n"
 				      "add chain %1$s davit publish\n"
 				      "add chain %1$s davit pre { type nat hook prerouting priority dstnat; }\n"
@@ -85,6 +88,8 @@ static const char *const base_rules = "add table %1$s davit\n"
 				      "flush chain %1$s davit out\n"
 				      "flush chain %1$s davit post\n"
 				      "add rule %1$s davit guard iifname != \"lo\" %1$s daddr %3$s drop\n"
+				      "add rule %1$s davit guard meta l4proto { tcp, udp } "
+				      "%1$s saddr . th sport . %1$s daddr . th dport @moved notrack\n"
 				      "add rule %1$s davit publish dnat %1$s addr . port to %1$s daddr . tcp dport map @tcp_at\n"
 				      "add rule %1$s davit publish dnat %1$s addr . port to %1$s daddr . udp dport map @udp_at\n"
 				      "add rule %1$s davit publish dnat %1$s addr . port to tcp dport map @tcp_any\n"
@@ -255,4 +260,20 @@ int nft_unpublish(const Davit__NetworkAttachment *a, struct err *e)
 			if (unpublish_port(&families[i], a->ports[j], cidr[i], e) < 0)
 				worst = err_prefix(e, "unpublish ports of %s", cidr[i]);
 	return worst;
+}
+
+int nft_moved(const char *elements, bool v6, struct err *e)
+{
+	const struct family *f = &families[v6];
+	struct err own;
+	auto_buf struct buf b = { 0 };
+	err_clear(&own);
+	if (buf_printf(&b, e, "add element %s davit moved { %s }\n", f->name, elements) < 0)
+		return -1;
+	if (run(&b, NULL, &own) == 0)
+		return 0;
+	auto_buf struct buf whole = { 0 };
+	if (base(&whole, f, e) < 0 || buf_append(&whole, b.data, b.len, e) < 0)
+		return -1;
+	return run(&whole, NULL, e);
 }

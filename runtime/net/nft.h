@@ -1,5 +1,6 @@
 /* Packet rules of the host: NAT of networks and published ports, through libnftables, one transaction a change. */
 #pragma once
+#include <stdbool.h>
 #include "base/err.h"
 #include "state.pb-c.h"
 
@@ -10,3 +11,6 @@ int nft_unmasquerade(const Davit__CoreNetwork *net, struct err *e);
 int nft_publish(const Davit__NetworkAttachment *a, struct err *e);
 /* Missing ones are no error. */
 int nft_unpublish(const Davit__NetworkAttachment *a, struct err *e);
+/* Packets of these connections that only cross a bridge here are not tracked, for a day: "address . port . address . port" each, with commas between.
+ */
+int nft_moved(const char *elements, bool v6, struct err *e);

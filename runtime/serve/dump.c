@@ -13,7 +13,9 @@
 #include "proto/pb.h"
 #include "runtime/criu/images.h"
 #include "runtime/layer/layer.h"
+#include "runtime/net/conntrack.h"
 #include "runtime/net/neighbour.h"
+#include "runtime/net/net.h"
 #include "runtime/pagestore/pagestore.h"
 #include "runtime/serve/facts.h"
 #include "runtime/serve/logs.h"
@@ -192,6 +194,12 @@ static int set_neighbours(pid_t pid, Davit__DumpDone *out, struct err *e)
 	return netns < 0 ? err_sys(e, errno, "open %s", path) : net_neighbours(netns, &out->n_neighbours, &out->neighbours, e);
 }
 
+static int set_connections(const struct dump *d, Davit__DumpDone *out, struct err *e)
+{
+	auto_pb(Davit__RuntimeNetwork) *n = net_load(d->place.network, e);
+	return n ? conntrack_list(n, &out->n_connections, &out->connections, e) : -1;
+}
+
 static int set_details(const struct dump *d, const Davit__ContainerStatus *s, Davit__DumpDone *out, struct err *e)
 {
 	auto_pb(Davit__RuntimeState) *rs = record_runtime(d->r->core, d->r->name, e);
@@ -203,6 +211,11 @@ static int set_details(const struct dump *d, const Davit__ContainerStatus *s, Da
 	auto_pb(Davit__HostFacts) *criu = facts_criu_known(d->r->core);
 	if (criu && criu->criu_version && pb_set_str(&out->criu_version, criu->criu_version, e) < 0)
 		return -1;
+	/* Without them connections that this host translates break; the others do not. */
+	if (s->spec->n_attachments && !d->r->msg->dump->tcp_close && set_connections(d, out, e) < 0) {
+		log_err(LOG_LEVEL_WARN, "connections of a container", e);
+		err_clear(e);
+	}
 	/* Without them peers wait a second longer; nothing is lost. */
 	if (s->spec->n_attachments && set_neighbours(s->pid, out, e) < 0) {
 		log_err(LOG_LEVEL_WARN, "neighbours of a container", e);

@@ -19,6 +19,7 @@
 #include "runtime/criu/criu.h"
 #include "runtime/criu/page_server.h"
 #include "runtime/layer/layer.h"
+#include "runtime/net/conntrack.h"
 #include "runtime/net/net.h"
 #include "runtime/pagestore/pagestore.h"
 #include "runtime/serve/facts.h"
@@ -304,6 +305,16 @@ static int note_restored(const struct place *p, bool held, struct err *e)
 	return record_save(p, r, false, e);
 }
 
+/* Before its first packet, which this host would else translate anew. */
+static int give_connections(const struct request *r, const struct place *p, struct err *e)
+{
+	const Davit__CoreRestoreRun *q = r->msg->restore_run;
+	if (!q->n_connections || !file_exists(AT_FDCWD, p->network))
+		return 0;
+	auto_pb(Davit__RuntimeNetwork) *n = net_load(p->network, e);
+	return n ? conntrack_add(n, q->connections, q->n_connections, e) : -1;
+}
+
 static int run(const struct request *r, const Davit__ContainerSpec *s, const Davit__ContainerRecord *rec, const struct place *p, struct answer *a,
 	       struct err *e)
 {
@@ -313,7 +324,8 @@ static int run(const struct request *r, const Davit__ContainerSpec *s, const Dav
 	bool held = q->hold_network;
 	if (q->memory && pagestore_restore(p->monitor, q->memory_round, e) < 0)
 		return -1;
-	if (prepare_network(r->core, s, p, held, r->msg->restore_run, e) < 0 || restore_command(r, s, rec->ids, p, &command, e) < 0)
+	if (prepare_network(r->core, s, p, held, r->msg->restore_run, e) < 0 || give_connections(r, p, e) < 0 ||
+	    restore_command(r, s, rec->ids, p, &command, e) < 0)
 		return -1;
 	if (task_start(&mark, "mark as restored", NULL, 0, mark_restored, (void *)p, e) < 0)
 		return -1;

@@ -105,6 +105,17 @@ client_go() { # after the move: the client's own verdict
 	answers fd91::a5b:a
 }
 
+@test "a connection over a published port goes on after a move, though its host's port is gone" {
+	web --publish 7700:7000
+	client_start published 10.90.0.1 7700
+	davit_on a migrate web host-b
+	client_go
+	# New ones find the port where the container is.
+	in_host switch python3 "$BATS_TEST_DIRNAME/peer.py" published 10.90.0.2 7700 "$TMP/again" </dev/null 3>&-
+	run in_host switch python3 "$BATS_TEST_DIRNAME/peer.py" published 10.90.0.1 7700 "$TMP/gone" </dev/null 3>&-
+	[ "$status" != 0 ]
+}
+
 @test "an IPv6 neighbour learns at once where the container is" {
 	web
 	answers fd91::a5b:a

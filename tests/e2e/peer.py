@@ -3,6 +3,7 @@
 
 peer.py ask ADDRESS             one question by TCP and one by UDP
 peer.py states V4 V6 READY      opens connections in many states, makes the file READY, waits for the end of stdin (the move) and looks at them
+peer.py published ADDRESS PORT READY   one connection over a published port, before and after
 peer.py reset V4 V6 READY       the same, but all must be closed by then: a reset, at once
 """
 import select
@@ -112,6 +113,13 @@ def main():
     if what == "ask":
         return ask(addresses[0])
     ready = addresses.pop()
+    if what == "published":
+        s = socket.create_connection((addresses[0], int(addresses[1])), timeout=5)
+        s.sendall(b"e")
+        say(s, b"before")
+        open(ready, "w").close()
+        sys.stdin.read()
+        return say(s, b"after")
     states = {a: open_states(a) for a in addresses}
     open(ready, "w").close()
     sys.stdin.read()
