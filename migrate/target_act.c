@@ -77,7 +77,7 @@ static int check_host(struct target *t, Davit__HostFacts **facts, Davit__Error *
 	*refusal = compat_check(t->offer, *facts, list, e);
 	if (*refusal || e->code)
 		return -1;
-	if (mode_choose(t->offer->mode ? t->offer->mode : mode_name(MODE_STOP_AND_COPY), t->offer->facts, *facts, &t->mode, &t->mode_why, e) < 0)
+	if (mode_choose(t->offer->mode, t->offer->facts, *facts, &t->mode, &t->mode_why, e) < 0)
 		return -1;
 	/* Last, since it starts a criu. */
 	const Davit__HostFacts *there = t->offer->facts;

@@ -168,7 +168,7 @@ last_move() { davit_on "$1" migrations ls --json | jq -e '.migrations[0]'; }
 @test "a cancelled move leaves the connection at the source" {
 	redis_run web 10.91.0.10
 	client_start 10.91.0.10
-	davit_on a migrate --bandwidth 4m web host-b >"$TMP/out" 2>&1 3>&- &
+	davit_on a migrate --mode stop-and-copy --bandwidth 4m web host-b >"$TMP/out" 2>&1 3>&- &
 	move=$!
 	retry 10 is_moving
 	davit_on a migrations cancel "$(davit_on a migrations ls --json | jq -r '.migrations[0].id')"
@@ -181,7 +181,7 @@ last_move() { davit_on "$1" migrations ls --json | jq -e '.migrations[0]'; }
 @test "a target's agent killed in the middle leaves the connection at the source" {
 	redis_run web 10.91.0.10
 	client_start 10.91.0.10
-	davit_on a migrate --bandwidth 4m web host-b >"$TMP/out" 2>&1 3>&- &
+	davit_on a migrate --mode stop-and-copy --bandwidth 4m web host-b >"$TMP/out" 2>&1 3>&- &
 	move=$!
 	retry 10 is_moving
 	host_fall b
@@ -197,7 +197,7 @@ last_move() { davit_on "$1" migrations ls --json | jq -e '.migrations[0]'; }
 @test "a source's agent killed in the middle ends with one copy, wherever" {
 	redis_run web 10.91.0.10
 	client_start 10.91.0.10
-	davit_on a migrate --bandwidth 4m web host-b >"$TMP/out" 2>&1 3>&- &
+	davit_on a migrate --mode stop-and-copy --bandwidth 4m web host-b >"$TMP/out" 2>&1 3>&- &
 	move=$!
 	retry 10 is_moving
 	host_fall a

@@ -124,7 +124,7 @@ one_copy() {
 @test "a cancelled move leaves the container where it was" {
 	counter a web
 	davit_on a exec web /bin/dd if=/dev/urandom of=/t/big bs=1M count=8 2>/dev/null
-	davit_on a migrate web host-b --bandwidth 200k >"$MOVES/out" 2>&1 3>&- &
+	davit_on a migrate web host-b --mode stop-and-copy --bandwidth 200k >"$MOVES/out" 2>&1 3>&- &
 	mover=$!
 	retry 5 eval '[ "$(operation | jq ".bytesDone // 0")" -gt 0 ]'
 	run davit_on a stop web

@@ -86,7 +86,7 @@ is_in_doubt() { case "$(move_state "$move")" in committed | serving) true ;; *) 
 @test "a move that takes too long is told as that, not as cancelled" {
 	davit_on a run --detach --name web --image base --tmpfs /t:size=64m -- /bin/sh -c 'dd if=/dev/urandom of=/t/big bs=1M count=8; sleep 10000' >/dev/null
 	retry 5 eval 'davit_on a exec web /bin/ls -l /t/big 2>/dev/null | grep -q 8388608'
-	run davit_on a migrate web host-b --bandwidth 200k --timeout 1
+	run davit_on a migrate web host-b --mode stop-and-copy --bandwidth 200k --timeout 1
 	echo "$output"
 	[ "$status" != 0 ]
 	[[ $output == *"time limit"* ]]
