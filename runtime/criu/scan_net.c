@@ -1,4 +1,4 @@
-/* File locks (/proc/locks, proc_locks(5)) and unix sockets (sock_diag(7)) of a container. */
+/* File locks (/proc/locks, proc_locks(5)) and sockets (by kind; unix ones also by sock_diag(7)) of a container. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -6,12 +6,15 @@
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/fd.h"
+#include "base/proc.h"
 #include "proto/pb.h"
 #include "runtime/criu/scan.h"
 #include "runtime/net/nl.h"
@@ -77,6 +80,60 @@ static int collect(struct held_list *l, pid_t pid, struct err *e)
 	return rc;
 }
 
+/* What CRIU saves of sockets, by its sk-*.c. Protocol 0: any. */
+static const struct {
+	int domain, type, protocol;
+} savable[] = {
+	{ AF_UNIX, SOCK_STREAM, 0 },
+	{ AF_UNIX, SOCK_DGRAM, 0 },
+	{ AF_UNIX, SOCK_SEQPACKET, 0 },
+	{ AF_INET, SOCK_STREAM, IPPROTO_TCP },
+	{ AF_INET6, SOCK_STREAM, IPPROTO_TCP },
+	{ AF_INET, SOCK_DGRAM, IPPROTO_UDP },
+	{ AF_INET6, SOCK_DGRAM, IPPROTO_UDP },
+	{ AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE },
+	{ AF_INET6, SOCK_DGRAM, IPPROTO_UDPLITE },
+	{ AF_INET, SOCK_RAW, 0 },
+	{ AF_INET6, SOCK_RAW, 0 },
+	{ AF_NETLINK, SOCK_RAW, 0 },
+	{ AF_NETLINK, SOCK_DGRAM, 0 },
+	{ AF_PACKET, SOCK_RAW, 0 },
+	{ AF_PACKET, SOCK_DGRAM, 0 },
+};
+
+static bool is_savable(int domain, int type, int protocol)
+{
+	for (size_t i = 0; i < ARRAY_LEN(savable); i++)
+		if (savable[i].domain == domain && savable[i].type == type && (!savable[i].protocol || savable[i].protocol == protocol))
+			return true;
+	return false;
+}
+
+static int option(int fd, int name)
+{
+	int value = -1;
+	socklen_t size = sizeof(value);
+	return getsockopt(fd, SOL_SOCKET, name, &value, &size) < 0 ? -1 : value;
+}
+
+/* Looked at through a descriptor of our own: /proc tells no socket's kind. One that is gone is no obstacle. */
+static int look_at_kind(struct scan *s, const struct held *h, struct err *e)
+{
+	char detail[64];
+	auto_close int pidfd = proc_pidfd_open(h->pid, NULL);
+	auto_close int fd = pidfd < 0 ? -1 : pidfd_getfd(pidfd, h->fd, 0);
+	int domain = fd < 0 ? -1 : option(fd, SO_DOMAIN), type = option(fd, SO_TYPE), protocol = option(fd, SO_PROTOCOL);
+	if (domain < 0 || type < 0 || protocol < 0 || is_savable(domain, type, protocol))
+		return 0;
+	snprintf(detail, sizeof(detail), "family %d, type %d, protocol %d", domain, type, protocol);
+	Davit__Obstacle *o = scan_add(s, h->pid, protocol == IPPROTO_MPTCP ? "mptcp" : "socket", detail, e);
+	if (!o)
+		return -1;
+	o->has_fd = true;
+	o->fd = h->fd;
+	return 0;
+}
+
 static int look_at(struct scan *s, const struct held_list *l, const struct nlmsghdr *h, struct err *e)
 {
 	const struct unix_diag_msg *m = NLMSG_DATA(h);
@@ -138,6 +195,8 @@ int scan_sockets(struct scan *s, struct err *e)
 
 	for (size_t i = 0; rc == 0 && i < s->npids; i++)
 		rc = collect(&l, s->pids[i], e);
+	for (size_t i = 0; rc == 0 && i < l.n; i++)
+		rc = look_at_kind(s, &l.v[i], e);
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", s->o->init);
 	auto_close int netns = open(path, O_RDONLY | O_CLOEXEC);
 	if (rc == 0 && netns >= 0 && l.n > 0) {

@@ -60,6 +60,18 @@ static int nested(void)
 {
 	return unshare(CLONE_NEWUTS);
 }
+static int multipath(void)
+{
+	return socket(AF_INET, SOCK_STREAM, 262 /* IPPROTO_MPTCP */);
+}
+static int cipher(void)
+{
+	return socket(AF_ALG, SOCK_SEQPACKET, 0);
+}
+static int vsock(void)
+{
+	return socket(AF_VSOCK, SOCK_STREAM, 0);
+}
 static int unix_stream(void)
 {
 	return dup(inside);
@@ -138,8 +150,17 @@ static void each_obstacle_is_seen_without_stopping_anything(void **state)
 		const char *kind;
 		int (*hold)(void);
 	} cases[] = {
-		{ "io_uring", io_uring },   { "perf_event", perf_event }, { "userfaultfd", userfault },	  { "memfd", secret_memory },
-		{ "file_lock", locked },    { "device", device },	  { "nested_namespace", nested }, { "unix_stream_external", unix_stream },
+		{ "mptcp", multipath },
+		{ "socket", cipher },
+		{ "socket", vsock },
+		{ "io_uring", io_uring },
+		{ "perf_event", perf_event },
+		{ "userfaultfd", userfault },
+		{ "memfd", secret_memory },
+		{ "file_lock", locked },
+		{ "device", device },
+		{ "nested_namespace", nested },
+		{ "unix_stream_external", unix_stream },
 		{ "ghost_limit", deleted },
 	};
 	const struct obstacle_scan how = { 0 };
