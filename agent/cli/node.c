@@ -19,6 +19,8 @@ static void print_facts(const Davit__HostFacts *f)
 	       str_human_bytes(f->memory_available, free_bytes, sizeof(free_bytes)));
 	printf("disk          %s free\n", str_human_bytes(f->disk_available, disk, sizeof(disk)));
 	printf("CPUs          %u\n", f->cpus);
+	printf("moves         %s\n",
+	       f->memory_tracking ? "hybrid: memory is copied while a container runs" : "stop-and-copy: the kernel cannot track writes (Linux 6.7)");
 }
 
 int command_info(struct cli *c, int argc, char **argv, struct err *e)

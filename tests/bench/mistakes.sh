@@ -2,7 +2,7 @@
 # Twenty typical mistakes in a config.json and what each runtime says: tests/bench/mistakes.sh [RUNTIME…] (default: davit-runtime, crun and runc).
 # Prints a Markdown table; nothing is left. As tests/bench/run.sh, it hides a cgroup2 that is mounted beside v1 hierarchies, which crun cannot bear.
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 BIN=${DAVIT_BUILD:-$PWD/build}/bin
 [ "$(id -u)" = 0 ] || { echo "mistakes: containers of all three take root" >&2; exit 1; }
 if [ -z "${MISTAKES_INSIDE:-}" ]; then
