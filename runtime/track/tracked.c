@@ -50,6 +50,8 @@ void tracked_free(struct tracked *s)
 	fd_closep(&s->pagemap);
 	maps_free(&s->maps);
 	pageset_free(&s->lacks);
+	pageset_free(&s->recent);
+	pageset_free(&s->hot);
 	free(s);
 }
 

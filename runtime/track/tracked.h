@@ -7,12 +7,15 @@
 #include "runtime/track/pageset.h"
 
 struct tracked {
-	pid_t pid;	      /* of the host */
-	uint32_t inner;	      /* in the container's PID namespace */
-	int uffd, pagemap;    /* owned; uffd -1: not tracked */
-	struct maps maps;     /* as of the last round */
-	struct pageset lacks; /* after the last round: what the target has not */
-	bool seen;	      /* in this round */
+	pid_t pid;	       /* of the host */
+	uint32_t inner;	       /* in the container's PID namespace */
+	int uffd, pagemap;     /* owned; uffd -1: not tracked */
+	struct maps maps;      /* as of the last round */
+	struct pageset lacks;  /* after the last round: what the target has not */
+	struct pageset recent; /* written in the round before, the first excepted: what is written again is hot */
+	struct pageset hot;    /* held back: the target has not the last of it */
+	unsigned rounds;
+	bool seen; /* in this round */
 	uint64_t stopped_us;
 };
 

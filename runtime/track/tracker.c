@@ -31,6 +31,7 @@ struct tracker {
 struct task {
 	struct tracker *t;
 	struct tracked *s;
+	struct pageset written; /* in this round */
 };
 
 static int say(struct tracker *t, const struct memory_record *r, const void *data, size_t n, struct err *e)
@@ -116,6 +117,7 @@ static int drop_range(void *arg, uint64_t start, uint64_t end, struct err *e)
 {
 	struct task *k = arg;
 	pageset_remove(&k->s->lacks, start / k->t->page, (end - start) / k->t->page);
+	pageset_remove(&k->s->hot, start / k->t->page, (end - start) / k->t->page);
 	return say_range(k, MEMORY_DROP, start, (end - start) / k->t->page, NULL, e);
 }
 
@@ -200,14 +202,72 @@ static int take_stock(struct tracker *t, struct err *e)
 	return 0;
 }
 
+/* Pages written in this round: those that were written in the round before as well are hot, and held back. */
+static int take_written(void *arg, uint64_t start, uint64_t end, struct err *e)
+{
+	struct task *k = arg;
+	uint64_t page = start / k->t->page, until = end / k->t->page;
+	k->t->report.written += until - page;
+	if (k->s->rounds > 0 && pageset_add(&k->written, page, until - page, e) < 0)
+		return -1;
+	while (page < until) {
+		bool again;
+		uint64_t n = pageset_run(&k->s->recent, page, until - page, &again);
+		if (again ? pageset_add(&k->s->hot, page, n, e) < 0 : send_range(k, page * k->t->page, (page + n) * k->t->page, e) < 0)
+			return -1;
+		page += n;
+	}
+	return 0;
+}
+
+/* Runs of a set, taken out of it: all, or only those pages that are not in `except`. */
+static int each_run(struct task *k, struct pageset *set, const struct pageset *except,
+		    int (*f)(void *arg, uint64_t start, uint64_t end, struct err *e), struct err *e)
+{
+	uint64_t page = 0, n;
+	while ((n = pageset_next(set, page, MEMORY_ADDRESS_MAX / k->t->page, &page)) > 0) {
+		bool in = false;
+		n = except ? pageset_run(except, page, n, &in) : n;
+		if (!in) {
+			pageset_remove(set, page, n);
+			if (f(k, page * k->t->page, (page + n) * k->t->page, e) < 0)
+				return -1;
+		}
+		page += n;
+	}
+	return 0;
+}
+
+static int note_hot(void *arg, uint64_t start, uint64_t end, struct err *e)
+{
+	struct task *k = arg;
+	return pageset_add(&k->s->hot, start / k->t->page, (end - start) / k->t->page, e);
+}
+
+static int last_round_of(struct task *k, bool withhold, struct err *e)
+{
+	int (*f)(void *, uint64_t, uint64_t, struct err *) = withhold ? withhold_range : send_range;
+	if (k->s->uffd < 0)
+		return tracked_look(k->s, PAGEMAP_EXISTING, f, k, e);
+	pageset_free(&k->s->lacks); /* as it was counted while it ran */
+	return tracked_look(k->s, PAGEMAP_WRITTEN, note_hot, k, e) < 0 ? -1 : each_run(k, &k->s->hot, NULL, f, e);
+}
+
 static int round_of(struct task *k, bool withhold, struct err *e)
 {
-	struct tracker *t = k->t;
-	bool tracked = k->s->uffd >= 0;
 	if (tracked_refresh(k->s, drop_range, k, e) < 0)
 		return -1;
-	enum pagemap_look look = !tracked ? PAGEMAP_EXISTING : t->final ? PAGEMAP_WRITTEN : PAGEMAP_WRITTEN_TAKE;
-	return tracked_look(k->s, look, withhold ? withhold_range : send_range, k, e);
+	if (k->t->final)
+		return last_round_of(k, withhold, e);
+	int rc = tracked_look(k->s, PAGEMAP_WRITTEN_TAKE, take_written, k, e);
+	/* What was hot and has cooled down. */
+	if (rc == 0)
+		rc = each_run(k, &k->s->hot, &k->written, send_range, e);
+	pageset_free(&k->s->recent);
+	k->s->recent = k->written;
+	k->written = (struct pageset){ 0 };
+	k->s->rounds++;
+	return rc;
 }
 
 /* What was known of a process does not hold: all of it is unknown to the target. */
@@ -225,7 +285,7 @@ static int renew(struct tracker *t, size_t i, struct err *e)
 static int each_space(struct tracker *t, int (*f)(struct task *k, bool flag, struct err *e), bool flag, struct err *e)
 {
 	for (size_t i = 0; i < t->n;) {
-		struct task k = { t, t->spaces[i] };
+		struct task k = { .t = t, .s = t->spaces[i] };
 		struct err why = { 0 };
 		if (f(&k, flag, &why) == 0) {
 			i++;
@@ -251,6 +311,10 @@ static int count_left(struct task *k, bool flag, struct err *e)
 	pageset_free(&k->s->lacks);
 	if (tracked_look(k->s, PAGEMAP_WRITTEN, note_range, k, e) < 0)
 		return -1;
+	k->t->report.rate += k->s->lacks.pages;
+	for (uint64_t page = 0, n; (n = pageset_next(&k->s->hot, page, MEMORY_ADDRESS_MAX / k->t->page, &page)) > 0; page += n)
+		if (pageset_add(&k->s->lacks, page, n, e) < 0)
+			return -1;
 	k->t->report.left += k->s->lacks.pages;
 	return 0;
 }
@@ -261,7 +325,7 @@ static int end_round(struct tracker *t, uint64_t number, struct err *e)
 	int64_t now = clock_now_ns(CLOCK_MONOTONIC);
 	t->report.processes = t->n;
 	t->report.round_us = (uint64_t)(now - t->round_began) / NSEC_PER_USEC;
-	t->report.rate = t->final ? 0 : t->report.left * NSEC_PER_SEC / (uint64_t)MAX(now - t->round_began, 1);
+	t->report.rate = t->final ? 0 : t->report.rate * NSEC_PER_SEC / (uint64_t)MAX(now - t->round_began, 1);
 	memory_put_report(&t->report, bytes);
 	const struct memory_record mark = { .type = MEMORY_MARK, .value = number }, done = { .type = MEMORY_ROUND_DONE, .value = number };
 	return say(t, &mark, NULL, 0, e) < 0 ? -1 : say(t, &done, bytes, sizeof(bytes), e);
@@ -285,7 +349,7 @@ static int on_round(struct tracker *t, const struct memory_record *r, struct err
 static int on_fetch(struct tracker *t, const struct memory_record *r, struct err *e)
 {
 	for (size_t i = 0; i < t->n; i++) {
-		struct task k = { t, t->spaces[i] };
+		struct task k = { .t = t, .s = t->spaces[i] };
 		if (t->spaces[i]->inner == r->pid)
 			return send_range(&k, r->vaddr, r->vaddr + r->pages * t->page, e);
 	}
@@ -310,7 +374,7 @@ static int on_command(void *arg, const struct memory_record *r, struct err *e)
 static int send_rest(struct tracker *t, struct err *e)
 {
 	for (size_t i = 0; i < t->n; i++) {
-		struct task k = { t, t->spaces[i] };
+		struct task k = { .t = t, .s = t->spaces[i] };
 		uint64_t page = 0, n = pageset_next(&k.s->lacks, 0, UINT64_MAX / t->page, &page);
 		if (n == 0)
 			continue;
