@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -87,7 +88,9 @@ int tracked_look(struct tracked *s, enum pagemap_look look, int (*found)(void *a
 		if (m->untracked && look == PAGEMAP_WRITTEN_TAKE)
 			continue;
 		while (scan.start < scan.end) {
+			int64_t begin = clock_now_ns(CLOCK_MONOTONIC);
 			int n = pagemap_step(s->pagemap, &scan, regions, REGIONS, e);
+			s->scan_ns += (uint64_t)(clock_now_ns(CLOCK_MONOTONIC) - begin);
 			if (n < 0 && e->code == ERR_UNSUPPORTED)
 				break; /* unmapped meanwhile, or mapped anew: the next round sees it */
 			if (n < 0)

@@ -15,7 +15,8 @@ struct tracked {
 	struct pageset recent; /* written in the round before, the first excepted: what is written again is hot */
 	struct pageset hot;    /* held back: the target has not the last of it */
 	unsigned rounds;
-	bool seen; /* in this round */
+	uint64_t scan_ns; /* spent in looks, for who asks */
+	bool seen;	  /* in this round */
 	uint64_t stopped_us;
 };
 

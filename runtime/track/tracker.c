@@ -324,6 +324,10 @@ static int end_round(struct tracker *t, uint64_t number, struct err *e)
 	uint8_t bytes[MEMORY_REPORT_SIZE];
 	int64_t now = clock_now_ns(CLOCK_MONOTONIC);
 	t->report.processes = t->n;
+	for (size_t i = 0; i < t->n; i++) {
+		t->report.scan_us += t->spaces[i]->scan_ns / NSEC_PER_USEC;
+		t->spaces[i]->scan_ns = 0;
+	}
 	t->report.round_us = (uint64_t)(now - t->round_began) / NSEC_PER_USEC;
 	t->report.rate = t->final ? 0 : t->report.rate * NSEC_PER_SEC / (uint64_t)MAX(now - t->round_began, 1);
 	memory_put_report(&t->report, bytes);
