@@ -146,6 +146,9 @@ void worker_attach(struct worker *w, int fd)
 		return;
 	}
 	w->a->memory = fd;
+	/* This source says anew what the container still lacks, and ends anew. */
+	if (w->a->state != ARENA_COMPLETE)
+		w->a->ended = false;
 	fill_ask_again(&w->fill);
 }
 
