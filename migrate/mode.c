@@ -36,6 +36,11 @@ static bool tracks(const Davit__HostFacts *f)
 	return f && f->has_memory_tracking && f->memory_tracking;
 }
 
+bool mode_can_be_apart(const Davit__HostFacts *source, const Davit__HostFacts *target)
+{
+	return tracks(source) && tracks(target);
+}
+
 int mode_choose(const char *asked, const Davit__HostFacts *source, const Davit__HostFacts *target, enum mode *out, const char **why, struct err *e)
 {
 	const char *lacks = !tracks(source)   ? "the source's kernel cannot track writes (userfaultfd write protection and PAGEMAP_SCAN, Linux 6.7)"

@@ -123,6 +123,7 @@ static int begin_again(struct source *s, const Davit__MoverJob *job, struct err 
 		return err_set(e, ERR_STATE, 0, "move %s is %s: no memory follows", s->job->move_id, handover_state_name(v.state));
 	s->record.started = clock_now_ns(CLOCK_BOOTTIME);
 	s->record.m = steal_ptr(&v.record);
+	s->apart = true;
 	if (mode_of(s->record.m->mode, &s->mode, e) < 0 || codec_writer_new(s->job->compress, &s->codec, e) < 0)
 		return -1;
 	s->state = SOURCE_SERVING;

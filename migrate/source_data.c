@@ -20,7 +20,7 @@ int source_dump_start(struct source *s, struct err *e)
 	dump.name = s->job->container;
 	dump.has_tcp_close = dump.tcp_close = s->record.m->tcp_reset;
 	dump.has_lazy_pages = dump.has_without_layer = 1;
-	dump.lazy_pages = dump.without_layer = mode_is_live(s->mode);
+	dump.lazy_pages = dump.without_layer = s->apart;
 	r.op_case = DAVIT__CORE_REQUEST__OP_DUMP;
 	r.dump = &dump;
 	if (core_send(&s->core, &r, e) < 0)
@@ -34,7 +34,7 @@ static int take_streams(struct source *s, struct core_fds *fds, struct err *e)
 	if (s->dumping || fds->n != SOURCE_DUMP_CHANNELS)
 		return err_set(e, ERR_PROTOCOL, 0, "the runtime core answered a dump with %zu descriptors", fds->n);
 	for (size_t i = 0; i < SOURCE_DUMP_CHANNELS; i++) {
-		if (i == SOURCE_LAYER && mode_is_live(s->mode))
+		if (i == SOURCE_LAYER && s->apart)
 			continue; /* on its way since long */
 		s->channel[i].fd = steal_fd(&fds->fd[i]);
 		if (fd_set_nonblock(s->channel[i].fd, true, e) < 0)
@@ -81,7 +81,7 @@ bool source_data_done(const struct source *s)
 	for (size_t i = 0; i < SOURCE_DUMP_CHANNELS; i++)
 		if (!s->channel[i].ended)
 			return false;
-	return s->dump && (!mode_is_live(s->mode) || s->live.final_done);
+	return s->dump && (!s->apart || s->live.final_done);
 }
 
 bool source_data_flows(const struct source *s)
@@ -125,7 +125,7 @@ int64_t source_data_wait(const struct source *s)
 static int end_channel(struct source *s, size_t i, struct err *e)
 {
 	struct source_channel *c = &s->channel[i];
-	if (i == SOURCE_LAYER && mode_is_live(s->mode) && !s->live.last_pass)
+	if (i == SOURCE_LAYER && s->apart && !s->live.last_pass)
 		return source_layer_broke(s, e);
 	/* The pages' socket is kept for CRIU's last answers until the dump is done. */
 	if (i != SOURCE_PAGES)

@@ -63,7 +63,7 @@ static void act_dump(struct source *s)
 	record_phase_end(&s->record, "freeze", 0);
 	s->phase = "dump";
 	record_phase(&s->record, s->phase);
-	if ((mode_is_live(s->mode) ? source_live_freeze(s, &e) : source_dump_start(s, &e)) < 0)
+	if ((s->apart ? source_live_freeze(s, &e) : source_dump_start(s, &e)) < 0)
 		fail_here(s, &e);
 }
 
@@ -96,7 +96,7 @@ static void act_delete(struct source *s)
 	record_phase_end(&s->record, "thaw", 0);
 	source_phase(s, "cleanup");
 	source_dump_close(s);
-	if (mode_is_live(s->mode))
+	if (s->apart)
 		source_live_filled(s);
 	source_live_end(s);
 	if (core_delete(&s->core, s->job->container, true, &e) < 0 && e.code != ERR_NOT_FOUND) {
@@ -249,6 +249,9 @@ static int take_mode(struct source *s, const Davit__StreamAccept *a, struct err 
 		return -1;
 	if (s->job->mode && !str_eq(s->job->mode, name))
 		return err_set(e, ERR_PROTOCOL, 0, "the target took mode %s where %s was asked", name, s->job->mode);
+	if (a->memory_apart ? !s->job->facts || !s->job->facts->memory_tracking : mode_is_live(s->mode))
+		return err_set(e, ERR_PROTOCOL, 0, "mode %s %s memory by a way of its own", name, a->memory_apart ? "with" : "without");
+	s->apart = a->memory_apart;
 	return pb_set_str(&s->record.m->mode, name, e) < 0 || pb_set_str(&s->record.m->mode_why, a->mode_why ? a->mode_why : "", e) < 0 ? -1 : 0;
 }
 
@@ -284,7 +287,7 @@ static void pings_done(struct source *s)
 	struct err e = { 0 };
 	if (s->state != SOURCE_OFFERED)
 		return;
-	if (!mode_is_live(s->mode))
+	if (!s->apart)
 		source_event(s, EVENT_ACCEPTED);
 	else if (source_live_start(s, &e) < 0)
 		fail_here(s, &e);
@@ -306,7 +309,7 @@ static int send_frozen(struct source *s, struct err *e)
 	record_phase(&s->record, s->phase);
 	if (stream_put(&s->out, &f, e) < 0)
 		return -1;
-	return mode_is_live(s->mode) ? source_live_restoring(s, e) : 0;
+	return s->apart ? source_live_restoring(s, e) : 0;
 }
 
 void source_advance(struct source *s)
@@ -346,7 +349,7 @@ static int on_running(struct source *s, const Davit__StreamRunning *r, struct er
 		s->record.m->downtime_us = r->clock->downtime / NSEC_PER_USEC;
 	}
 	record_phase_end(&s->record, "thaw", 0);
-	if (!r->memory_follows && mode_is_live(s->mode) && !s->channel[SOURCE_MEMORY].ended)
+	if (!r->memory_follows && s->apart && !s->channel[SOURCE_MEMORY].ended)
 		return err_set(e, ERR_PROTOCOL, 0, "all memory is there before it was sent");
 	source_event(s, r->memory_follows ? EVENT_FILLS : EVENT_RUNS);
 	return 0;
@@ -365,7 +368,7 @@ static struct stream_sum *sum_of(struct source *s, Davit__StreamChannel channel)
 {
 	if (channel == DAVIT__STREAM_CHANNEL__CHANNEL_PAGES_REPLY)
 		return &s->reply;
-	return channel == DAVIT__STREAM_CHANNEL__CHANNEL_MEMORY_REPLY && mode_is_live(s->mode) ? &s->memory_reply : NULL;
+	return channel == DAVIT__STREAM_CHANNEL__CHANNEL_MEMORY_REPLY && s->apart ? &s->memory_reply : NULL;
 }
 
 /* The start of a payload: only CRIU's answers and what the page store wants come this way. */

@@ -1,7 +1,8 @@
 /* A move whose memory is copied while the container runs: its rounds, its freeze, and what follows.
  *
  * Rounds over the memory and passes over the layer go on side by side. After each round the policy (migrate/rounds.h) says whether another one
- * follows. A freeze waits until the layer was copied once; a last round then makes up for that time. In post-copy only the layer is copied before.
+ * follows. A freeze waits until the layer was copied once; a last round then makes up for that time. In post-copy only the layer is copied before, in
+ * stop-and-copy nothing: its last round and pass are the first.
  *
  * Frozen: the last round ends the tracking (CRIU could not dump else) and sends what is left, or withholds it; the last pass sends files; the dump
  * begins when the round is done. After the thaw REST asks for what was withheld; what the target waits for comes first. */
@@ -27,6 +28,16 @@ static int start_round(struct source *s, struct err *e)
 	return source_memory_say(s, MEMORY_ROUND, 0, s->live.round, e);
 }
 
+static int freeze(struct source *s, const char *why, struct err *e)
+{
+	pb_set_str(&s->record.m->rounds_why, why, NULL);
+	record_phase_end(&s->record, "copy", s->record.m->bytes);
+	if (s->channel[SOURCE_MEMORY].fd < 0 && source_memory_open(s, e) < 0)
+		return -1;
+	source_event(s, EVENT_ACCEPTED);
+	return 0;
+}
+
 int source_live_start(struct source *s, struct err *e)
 {
 	struct source_live *l = &s->live;
@@ -42,20 +53,14 @@ int source_live_start(struct source *s, struct err *e)
 	record_phase_end(&s->record, "offer", 0);
 	source_phase(s, "copy");
 	s->rate_start = clock_now_ns(CLOCK_MONOTONIC);
-	if (source_layer_start(s, e) < 0 || source_layer_pass(s, false, e) < 0)
+	if (source_layer_start(s, e) < 0)
+		return -1;
+	if (s->mode == MODE_STOP_AND_COPY)
+		return freeze(s, "nothing is copied before", e);
+	if (source_layer_pass(s, false, e) < 0)
 		return -1;
 	/* Without rounds the tracking begins with the freeze, and costs the container nothing before. */
 	return s->mode == MODE_POST_COPY ? 0 : source_memory_open(s, e) < 0 ? -1 : start_round(s, e);
-}
-
-static int freeze(struct source *s, const char *why, struct err *e)
-{
-	pb_set_str(&s->record.m->rounds_why, why, NULL);
-	record_phase_end(&s->record, "copy", s->record.m->bytes);
-	if (s->channel[SOURCE_MEMORY].fd < 0 && source_memory_open(s, e) < 0)
-		return -1;
-	source_event(s, EVENT_ACCEPTED);
-	return 0;
 }
 
 static int note_round(struct source *s, const struct memory_report *m, int64_t duration, struct err *e)

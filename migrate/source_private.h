@@ -74,6 +74,7 @@ struct source {
 	struct buf reply_payload;
 
 	enum mode mode;
+	bool apart; /* memory goes by its own channel */
 	struct source_memory memory;
 	struct source_live live;
 

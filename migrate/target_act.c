@@ -40,6 +40,8 @@ int target_send_accept(struct target *t, Davit__HostFacts *facts, Davit__Error *
 	a.refusal = refusal;
 	a.mode = (char *)mode_name(t->mode);
 	a.mode_why = (char *)t->mode_why;
+	a.has_memory_apart = 1;
+	a.memory_apart = t->apart;
 	a.has_tcp_reset = a.tcp_reset = t->tcp_reset;
 	f.body_case = DAVIT__STREAM_FRAME__BODY_ACCEPT;
 	f.accept = &a;
@@ -79,6 +81,7 @@ static int check_host(struct target *t, Davit__HostFacts **facts, Davit__Error *
 		return -1;
 	if (mode_choose(t->offer->mode, t->offer->facts, *facts, &t->mode, &t->mode_why, e) < 0)
 		return -1;
+	t->apart = mode_can_be_apart(t->offer->facts, *facts);
 	/* Last, since it starts a criu. */
 	const Davit__HostFacts *there = t->offer->facts;
 	return there && there->has_cpuinfo ? core_check_cpu(&t->core, &there->cpuinfo, e) : 0;
@@ -153,7 +156,7 @@ static int prepare(struct target *t, struct err *e)
 	p.cpuinfo = t->offer->facts->cpuinfo;
 	p.image_digest = t->offer->image_digest;
 	p.has_memory = 1;
-	p.memory = mode_is_live(t->mode);
+	p.memory = t->apart;
 	r.op_case = DAVIT__CORE_REQUEST__OP_RESTORE_PREPARE;
 	r.restore_prepare = &p;
 	t->prepared = true;
@@ -242,7 +245,7 @@ static int restore(struct target *t, const Davit__StreamFrozen *frozen, struct e
 	run.n_connections = t->tcp_reset ? 0 : frozen->dump->n_connections;
 	run.has_tcp_close = run.tcp_close = t->tcp_reset;
 	run.has_memory = 1;
-	run.memory = mode_is_live(t->mode);
+	run.memory = t->apart;
 	run.has_hold_network = 1;
 	run.hold_network = true;
 	r.op_case = DAVIT__CORE_REQUEST__OP_RESTORE_RUN;

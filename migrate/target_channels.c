@@ -199,7 +199,7 @@ int target_memory_open(struct target *t, int fd, struct err *e)
 
 int target_channels_open(struct target *t, struct core_fds *fds, struct err *e)
 {
-	size_t n = mode_is_live(t->mode) ? TARGET_CHANNELS : TARGET_MEMORY;
+	size_t n = t->apart ? TARGET_CHANNELS : TARGET_MEMORY;
 	if (fds->n != n)
 		return err_set(e, ERR_PROTOCOL, 0, "the runtime core answered a restore with %zu descriptors", fds->n);
 	for (size_t i = 0; i < TARGET_MEMORY; i++)

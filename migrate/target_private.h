@@ -71,6 +71,7 @@ struct target {
 	Davit__StreamOffer *offer;
 	Davit__IdRange ids; /* of the container here */
 	enum mode mode;
+	bool apart; /* memory comes by its own channel; after a restart: maybe */
 	const char *mode_why;
 	enum clock_policy policy;
 	bool tcp_reset; /* its addresses are new ones, its connections closed */

@@ -43,6 +43,7 @@ static int take_over(struct target *t, struct journal_view *v, struct err *e)
 	t->prepared = t->reserved = true; /* the agent's records kept what it reserved */
 	t->lost = t->ends = t->out_ended = true;
 	t->told_running = v->state == TARGET_FILLING || v->state == TARGET_STRANDED;
+	t->apart = true; /* the core knows whether there is a page store */
 	if (t->record.m->mode && mode_of(t->record.m->mode, &t->mode, e) < 0)
 		return -1;
 	if (!t->offer)

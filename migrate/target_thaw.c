@@ -63,7 +63,7 @@ static bool memory_is_whole(struct target *t)
 	struct core core;
 	struct err e = { 0 };
 	pthread_mutex_lock(&t->lock);
-	bool whole = t->memory_whole || !mode_is_live(t->mode);
+	bool whole = t->memory_whole || !t->apart;
 	pthread_mutex_unlock(&t->lock);
 	if (whole || t->host.open_core(t->host.arg, &core, &e) < 0)
 		return whole;
