@@ -35,13 +35,13 @@ cgroups_gone() {
 	[ -z "$(find /sys/fs/cgroup -type d -path "*$CGROUP*" 2>/dev/null)" ]
 }
 
-# same FUNCTION: what it prints with davit-runtime, $OURS, is what it prints with runc
+# same FUNCTION: what it prints with davit-runtime, $OURS, is what it prints with runc. A terminal may or may not echo the ^@ of script's empty stdin.
 same() {
 	local theirs
 	RUNTIME=$BIN/davit-runtime
-	OURS=$("$@" 2>&1 || true)
+	OURS=$("$@" 2>&1 | sed 's/\^@//g')
 	RUNTIME=$(command -v runc)
-	theirs=$("$@" 2>&1 || true)
+	theirs=$("$@" 2>&1 | sed 's/\^@//g')
 	[ "$OURS" = "$theirs" ] && [ -n "$OURS" ] && return
 	echo "davit-runtime and runc, $*:"
 	diff <(echo "$OURS") <(echo "$theirs")
