@@ -2,6 +2,7 @@
  * Source: proc(5). */
 #include "runtime/serve/restore_check.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -114,9 +115,25 @@ static int check_status(const struct expected *x, pid_t pid, struct err *e)
 	return 0;
 }
 
+/* Capabilities, no_new_privs and seccomp are each thread's own. */
+static int check_threads(const struct expected *x, pid_t pid, struct err *e)
+{
+	char path[64];
+	int rc = 0;
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	DIR *tasks = opendir(path);
+	if (!tasks)
+		return err_sys(e, errno, "threads of process %d", pid);
+	for (struct dirent *d; rc == 0 && (d = readdir(tasks));)
+		if (d->d_name[0] != '.')
+			rc = check_status(x, (pid_t)strtol(d->d_name, NULL, 10), e);
+	closedir(tasks);
+	return rc;
+}
+
 static int check_process(const struct expected *x, pid_t pid, struct err *e)
 {
-	if (check_namespaces(x, pid, e) < 0 || check_status(x, pid, e) < 0)
+	if (check_namespaces(x, pid, e) < 0 || check_threads(x, pid, e) < 0)
 		return -1;
 	if (x->spec->host_user_namespace)
 		return 0;
