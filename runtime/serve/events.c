@@ -17,11 +17,13 @@ struct watched {
 	char name[65];
 };
 
-static void tell_exit(struct loop *l, const char *name)
+void events_tell_exit(struct loop *l, const char *name)
 {
 	auto_pb(Davit__ContainerStatus) *s = record_status(l->core, name, NULL);
 	if (!s || !str_eq(s->state, "stopped"))
 		return; /* half-made: who makes it will tell */
+	if (job_defers_exit(l, name))
+		return;
 	if (s->oom_killed)
 		channel_event(l, "container.oom", name);
 	channel_event(l, "container.exited", name);
@@ -42,7 +44,7 @@ static int watch(struct loop *l, const char *name, bool look, struct err *e)
 	w->wd = wd;
 	snprintf(w->name, sizeof(w->name), "%s", name);
 	if (look && file_exists(AT_FDCWD, p.exit))
-		tell_exit(l, name);
+		events_tell_exit(l, name);
 	return 0;
 }
 
@@ -56,7 +58,7 @@ static int look_each(void *arg, const char *name, struct err *e)
 	struct loop *l = arg;
 	auto_place p = { 0 };
 	if (place_of(l->core, name, &p, e) == 0 && file_exists(AT_FDCWD, p.exit))
-		tell_exit(l, name);
+		events_tell_exit(l, name);
 	return 0;
 }
 
@@ -89,7 +91,7 @@ static void handle(struct loop *l, const struct inotify_event *ev)
 		if (l->watched[i].wd == ev->wd && ev->len && str_eq(ev->name, "exit.json")) {
 			char name[sizeof(l->watched[i].name)];
 			memcpy(name, l->watched[i].name, sizeof(name));
-			tell_exit(l, name);
+			events_tell_exit(l, name);
 			return;
 		}
 }

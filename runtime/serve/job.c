@@ -108,6 +108,14 @@ void job_put_away(struct loop *l, const char *name)
 		(void)job_add(l, j, &e);
 }
 
+bool job_defers_exit(struct loop *l, const char *name)
+{
+	for (struct job *j = l->jobs; j; j = j->next)
+		if (j->op && str_eq(j->op->event, "container.started") && str_eq(j->name, name))
+			return j->container_ended = true;
+	return false;
+}
+
 void job_cancel_of(struct loop *l, const struct channel *c)
 {
 	for (struct job *j = l->jobs; j; j = j->next)
@@ -150,5 +158,7 @@ static void job_ready(struct loop *l, struct source *s)
 	loop_remove(l, s);
 	fd_closep(&j->cancel);
 	job_finish(l, j, &info);
+	if (j->container_ended)
+		events_tell_exit(l, j->name);
 	free(j);
 }

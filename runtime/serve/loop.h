@@ -30,6 +30,7 @@ struct job {
 	uint64_t id;
 	const struct op *op;
 	char name[65];
+	bool container_ended; /* meanwhile: to be told after its own event */
 };
 
 struct loop {
@@ -60,8 +61,12 @@ void channel_refuse(struct loop *l, struct channel *c, uint64_t id, const struct
 int job_serve(struct loop *l, struct channel *c, const struct op *op, const Davit__CoreRequest *msg, const char *name, struct err *e);
 /* Puts away the container, which has stopped. */
 void job_put_away(struct loop *l, const char *name);
+/* Whether the container is being started just now: then its end is told once that is done and told. */
+bool job_defers_exit(struct loop *l, const char *name);
 void job_cancel_of(struct loop *l, const struct channel *c);
 
 /* events.c */
 int events_open(struct loop *l, struct err *e);
+/* The container has ended: tells, and puts it away. */
+void events_tell_exit(struct loop *l, const char *name);
 void events_close(struct loop *l);
