@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
@@ -124,6 +125,21 @@ bool proc_is_alive(pid_t pid, uint64_t ticks)
 	if (proc_start_time(pid, &now, NULL) < 0)
 		return false;
 	return now - ticks + 1 <= 2; /* -1, 0 or 1 */
+}
+
+long proc_status_number(pid_t pid, const char *key)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	auto_free char *text = file_read(AT_FDCWD, path, 64 << 10, NULL, NULL);
+	auto_free char *line = mem_printf(NULL, "\n%s:", key);
+	char *at = text && line ? strstr(text, line) : NULL;
+	if (!at)
+		return -1;
+	at += strlen(line);
+	at[strcspn(at, "\n")] = '\0';
+	char *last = strrchr(at, '\t');
+	return strtol(last ? last : at, NULL, 10);
 }
 
 int proc_pidfd_open(pid_t pid, struct err *e)

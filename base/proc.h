@@ -41,6 +41,9 @@ int proc_exit_code(int wait_status);
 int proc_start_time(pid_t pid, uint64_t *ticks, struct err *e);
 /* Whether (pid, ticks) still lives and is no zombie. A difference of one tick is the same process (rounding between time namespaces). */
 bool proc_is_alive(pid_t pid, uint64_t ticks);
+/* A number of /proc/PID/status by its key ("PPid", "VmLck"), the last one of its line: of "NSpid" the pid in its own namespace. -1: it has ended, or
+ * its kernel tells no such thing. */
+long proc_status_number(pid_t pid, const char *key);
 int proc_pidfd_open(pid_t pid, struct err *e);
 int proc_pidfd_kill(int pidfd, int sig, struct err *e);
 /* This boot's id (/proc/sys/kernel/random/boot_id) into out[37]. */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/file.h"
+#include "base/proc.h"
 #include "proto/pb.h"
 
 bool scan_has(const struct scan *s, pid_t pid)
@@ -20,23 +21,6 @@ bool scan_has(const struct scan *s, pid_t pid)
 	return false;
 }
 
-/* A number of /proc/PID/status ("PPid", "TracerPid"); the last one of its line ("NSpid"). -1: gone. */
-static long status_number(pid_t pid, const char *key)
-{
-	char name[64];
-
-	snprintf(name, sizeof(name), "/proc/%d/status", pid);
-	auto_free char *text = file_read(AT_FDCWD, name, 64 << 10, NULL, NULL);
-	auto_free char *line = mem_printf(NULL, "\n%s:", key);
-	char *at = text && line ? strstr(text, line) : NULL;
-	if (!at)
-		return -1;
-	at += strlen(line);
-	at[strcspn(at, "\n")] = '\0';
-	char *last = strrchr(at, '\t');
-	return strtol(last ? last : at, NULL, 10);
-}
-
 Davit__Obstacle *scan_add(struct scan *s, pid_t pid, const char *kind, const char *detail, struct err *e)
 {
 	char name[64], comm[64] = "";
@@ -45,7 +29,7 @@ Davit__Obstacle *scan_add(struct scan *s, pid_t pid, const char *kind, const cha
 	if (!o || pb_push(&s->out->n_obstacles, &s->out->obstacles, o, e) < 0)
 		return NULL;
 	snprintf(name, sizeof(name), "/proc/%d/comm", pid);
-	long inside = status_number(pid, "NSpid");
+	long inside = proc_status_number(pid, "NSpid");
 	o->has_pid = inside > 0;
 	o->pid = (int)MAX(inside, 0);
 	if (file_read_line(AT_FDCWD, name, comm, sizeof(comm), NULL) == 0 && pb_set_str(&o->process, comm, e) < 0)
@@ -55,7 +39,7 @@ Davit__Obstacle *scan_add(struct scan *s, pid_t pid, const char *kind, const cha
 
 static int exec_session(struct scan *s, pid_t pid, struct err *e)
 {
-	long parent = status_number(pid, "PPid");
+	long parent = proc_status_number(pid, "PPid");
 
 	if (pid == s->o->init || parent < 0 || scan_has(s, (pid_t)parent))
 		return 0;
@@ -92,10 +76,10 @@ int scan_namespaces(struct scan *s, pid_t pid, struct err *e)
 
 int scan_status(struct scan *s, pid_t pid, struct err *e)
 {
-	if (status_number(pid, "TracerPid") > 0 && !scan_add(s, pid, "traced", NULL, e))
+	if (proc_status_number(pid, "TracerPid") > 0 && !scan_add(s, pid, "traced", NULL, e))
 		return -1;
 	/* A session whose leader is outside has no number inside. */
-	if (!s->o->shell_job && status_number(pid, "NSsid") == 0 && !scan_add(s, pid, "session", NULL, e))
+	if (!s->o->shell_job && proc_status_number(pid, "NSsid") == 0 && !scan_add(s, pid, "session", NULL, e))
 		return -1;
 	return exec_session(s, pid, e);
 }

@@ -23,19 +23,6 @@
 /* <linux/timerfd.h>, which does not go together with <sys/timerfd.h>. */
 #define TFD_IOC_SET_TICKS _IOW('T', 0, uint64_t)
 
-/* A process's pid in its own namespace; -1: gone. */
-static pid_t inner_pid(pid_t pid)
-{
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	auto_free char *text = file_read(AT_FDCWD, path, 64 << 10, NULL, NULL);
-	char *line = text ? strstr(text, "\nNSpid:") : NULL;
-	if (!line)
-		return -1;
-	line[1 + strcspn(line + 1, "\n")] = '\0';
-	return atoi(strrchr(line, '\t') + 1);
-}
-
 /* Container clock minus the caller's. */
 static int64_t offset_of(clockid_t clock, const struct timens_offsets *off)
 {
@@ -87,7 +74,7 @@ static int record_one(pid_t pid, pid_t inner, const char *fd, const struct timen
 static int record_process(pid_t pid, const struct timens_offsets *off, Davit__TimerRecords *out, struct err *e)
 {
 	char path[64], link[32];
-	pid_t inner = inner_pid(pid);
+	pid_t inner = (pid_t)proc_status_number(pid, "NSpid");
 	int rc = 0;
 	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
 	DIR *dir = opendir(path);
@@ -143,7 +130,7 @@ int timerfds_settle(const pid_t *pids, size_t n, pid_t init, int images_dirfd, s
 		return -1;
 	for (size_t i = 0; i < n && in->n_timers; i++) {
 		auto_close int pidfd = proc_pidfd_open(pids[i], NULL);
-		pid_t inner = inner_pid(pids[i]);
+		pid_t inner = (pid_t)proc_status_number(pids[i], "NSpid");
 		for (size_t k = 0; pidfd >= 0 && k < in->n_timers; k++)
 			if (in->timers[k]->pid == inner)
 				settle_one(pidfd, in->timers[k], &off);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/proc.h"
 #include "base/str.h"
 
 #define LINE_MAX_BYTES 8192
@@ -58,20 +59,6 @@ static FILE *open_file(pid_t pid, const char *name, struct err *e)
 	return f;
 }
 
-static bool has_locked(pid_t pid)
-{
-	char line[256];
-	unsigned long locked = 0;
-	FILE *f = open_file(pid, "status", NULL);
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "VmLck: %lu", &locked) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return locked > 0;
-}
-
 /* In smaps a mapping's line is followed by those that describe it, the last of which are its flags: "lo" is locked. */
 static void take_smaps_line(struct maps *m, const char *line, bool *last_is_ours)
 {
@@ -100,7 +87,7 @@ static int read_lines(FILE *f, struct maps *m, struct err *e)
 
 int maps_read(pid_t pid, struct maps *m, struct err *e)
 {
-	FILE *f = open_file(pid, has_locked(pid) ? "smaps" : "maps", e);
+	FILE *f = open_file(pid, proc_status_number(pid, "VmLck") > 0 ? "smaps" : "maps", e);
 
 	m->n = 0;
 	if (!f)

@@ -1,32 +1,21 @@
-/* See tracked.h. Sources: proc_pid_status(5) (NSpid). */
+/* See tracked.h. */
 #include "runtime/track/tracked.h"
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
 #include "base/clock.h"
 #include "base/fd.h"
-#include "base/file.h"
 #include "base/mem.h"
-#include "base/str.h"
+#include "base/proc.h"
 #include "runtime/track/uffd.h"
 
-#define STATUS_MAX 65536
 #define REGIONS 512
 
 /* The innermost of its pids: CRIU's. */
 static int inner_pid(pid_t pid, uint32_t *out, struct err *e)
 {
-	char path[64];
-	size_t n = 0;
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	auto_free char *text = file_read(AT_FDCWD, path, STATUS_MAX, &n, e);
-	char *line = text ? strstr(text, "\nNSpid:") : NULL;
-	if (!line)
-		return text ? err_set(e, ERR_INTERNAL, 0, "process %d has no NSpid", pid) : -1;
-	line++;
-	line[strcspn(line, "\n")] = '\0';
-	char *last = strrchr(line, '\t');
-	return last && sscanf(last, "%u", out) == 1 ? 0 : err_set(e, ERR_INTERNAL, 0, "process %d: %s", pid, line);
+	long inside = proc_status_number(pid, "NSpid");
+	if (inside <= 0)
+		return err_set(e, ERR_NOT_FOUND, 0, "process %d has ended", pid);
+	*out = (uint32_t)inside;
+	return 0;
 }
 
 struct tracked *tracked_new(pid_t pid, bool track, struct err *e)
