@@ -1,7 +1,10 @@
-/* Which calls a stop ends with EINTR although no handler runs. */
+/* What is the same on all machines: reading and writing registers, and which calls a stop ends with EINTR although no handler runs. */
 #include "runtime/track/regs.h"
 
+#include <elf.h>
+#include <errno.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include "base/mem.h"
 
 /* Each either did nothing when it says EINTR, or goes on where it was when it is made again. close(2) and the like are not among them. */
@@ -22,4 +25,23 @@ bool regs_call_can_be_repeated(long nr)
 		if (repeatable[i] == nr)
 			return true;
 	return false;
+}
+
+int regs_get(pid_t tid, struct regs *r)
+{
+	struct iovec v = { &r->native, sizeof(r->native) };
+
+	if (ptrace(PTRACE_GETREGSET, tid, (void *)NT_PRSTATUS, &v) < 0)
+		return -1;
+	if (v.iov_len == sizeof(r->native))
+		return 0;
+	errno = ENOTSUP;
+	return -1;
+}
+
+int regs_set(pid_t tid, const struct regs *r)
+{
+	struct iovec v = { (void *)&r->native, sizeof(r->native) };
+
+	return ptrace(PTRACE_SETREGSET, tid, (void *)NT_PRSTATUS, &v) < 0 ? -1 : 0;
 }

@@ -11,16 +11,12 @@
 #include <sys/user.h>
 #include "base/err.h"
 
-#if defined(__x86_64__)
-typedef struct user_regs_struct regs_native;
-#elif defined(__aarch64__)
-typedef struct user_regs_struct regs_native;
-#else
+#if !defined(__x86_64__) && !defined(__aarch64__)
 #error "no registers of this machine"
 #endif
 
 struct regs {
-	regs_native native;
+	struct user_regs_struct native;
 };
 
 /* What a thread was doing before it was stopped: only where the registers do not tell it afterwards. */

@@ -4,9 +4,7 @@
 #ifdef __x86_64__
 #include "runtime/track/regs.h"
 
-#include <elf.h>
 #include <errno.h>
-#include <sys/uio.h>
 
 #define RESTART_UNLESS_HANDLED 514 /* ERESTARTNOHAND, include/linux/errno.h */
 
@@ -17,25 +15,6 @@ void regs_look_before(pid_t pid, pid_t tid, struct regs_before *b)
 {
 	(void)pid, (void)tid;
 	b->nr = -1;
-}
-
-int regs_get(pid_t tid, struct regs *r)
-{
-	struct iovec v = { &r->native, sizeof(r->native) };
-
-	if (ptrace(PTRACE_GETREGSET, tid, (void *)NT_PRSTATUS, &v) < 0)
-		return -1;
-	if (v.iov_len == sizeof(r->native))
-		return 0;
-	errno = ENOTSUP;
-	return -1;
-}
-
-int regs_set(pid_t tid, const struct regs *r)
-{
-	struct iovec v = { (void *)&r->native, sizeof(r->native) };
-
-	return ptrace(PTRACE_SETREGSET, tid, (void *)NT_PRSTATUS, &v) < 0 ? -1 : 0;
 }
 
 void regs_call(struct regs *r, uint64_t code_address, long nr, uint64_t a, uint64_t b)
