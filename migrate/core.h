@@ -52,6 +52,8 @@ int core_channel_fd(struct core *c, const char *name, struct err *e);
 
 /* Requests that need a name and answer at most one thing. 0 or -1; owned message or NULL. */
 int core_start(struct core *c, const char *name, struct err *e);
+/* One that is answered by descriptors, so many of them (ERR_PROTOCOL). *id tells further replies. */
+int core_open(struct core *c, Davit__CoreRequest__OpCase op, const char *name, size_t want, struct core_fds *fds, uint64_t *id, struct err *e);
 int core_pause(struct core *c, const char *name, bool hold_network, struct err *e);
 int core_resume(struct core *c, const char *name, struct err *e);
 /* Resumes a container unless it runs already. 1: it runs; 0: there is nothing to run (no such container, or it has stopped); -1. */

@@ -2,7 +2,7 @@
 #include "migrate/core.h"
 
 /* The op's member in the union is set through `name`: all CoreName members share its place. */
-static Davit__CoreReply *call_name(struct core *c, Davit__CoreRequest__OpCase op, const char *name, struct err *e)
+static Davit__CoreReply *call_with(struct core *c, Davit__CoreRequest__OpCase op, const char *name, struct core_fds *fds, uint64_t *id, struct err *e)
 {
 	Davit__CoreName n = DAVIT__CORE_NAME__INIT;
 	Davit__CoreRequest r = DAVIT__CORE_REQUEST__INIT;
@@ -10,7 +10,25 @@ static Davit__CoreReply *call_name(struct core *c, Davit__CoreRequest__OpCase op
 	n.name = (char *)name;
 	r.op_case = op;
 	r.get = &n;
-	return core_call(c, &r, CORE_TIMEOUT_MS, NULL, e);
+	Davit__CoreReply *reply = core_call(c, &r, CORE_TIMEOUT_MS, fds, e);
+	*id = r.id;
+	return reply;
+}
+
+static Davit__CoreReply *call_name(struct core *c, Davit__CoreRequest__OpCase op, const char *name, struct err *e)
+{
+	uint64_t id;
+	return call_with(c, op, name, NULL, &id, e);
+}
+
+int core_open(struct core *c, Davit__CoreRequest__OpCase op, const char *name, size_t want, struct core_fds *fds, uint64_t *id, struct err *e)
+{
+	auto_pb(Davit__CoreReply) *reply = call_with(c, op, name, fds, id, e);
+	if (!reply)
+		return -1;
+	if (fds->n != want)
+		return err_set(e, ERR_PROTOCOL, 0, "the runtime core answered with %zu descriptors where %zu were asked", fds->n, want);
+	return 0;
 }
 
 static int done(Davit__CoreReply *reply)

@@ -9,22 +9,13 @@
 int source_layer_start(struct source *s, struct err *e)
 {
 	struct source_live *l = &s->live;
-	Davit__CoreName name = DAVIT__CORE_NAME__INIT;
-	Davit__CoreRequest r = DAVIT__CORE_REQUEST__INIT;
 	auto_core_fds struct core_fds fds = CORE_FDS_INIT;
 
 	if (core_channel(&s->core, s->job->container, &l->layer_core, e) < 0)
 		return -1;
 	l->has_layer_core = true;
-	name.name = s->job->container;
-	r.op_case = DAVIT__CORE_REQUEST__OP_LAYER_COPY;
-	r.layer_copy = &name;
-	auto_pb(Davit__CoreReply) *reply = core_call(&l->layer_core, &r, CORE_TIMEOUT_MS, &fds, e);
-	if (!reply)
+	if (core_open(&l->layer_core, DAVIT__CORE_REQUEST__OP_LAYER_COPY, s->job->container, 2, &fds, &l->layer_id, e) < 0)
 		return -1;
-	l->layer_id = r.id;
-	if (fds.n != 2)
-		return err_set(e, ERR_PROTOCOL, 0, "the runtime core answered with %zu descriptors where the layer's were asked", fds.n);
 	s->channel[SOURCE_LAYER].fd = steal_fd(&fds.fd[0]);
 	l->go = steal_fd(&fds.fd[1]);
 	return fd_set_nonblock(s->channel[SOURCE_LAYER].fd, true, e) < 0 ? -1 : fd_set_nonblock(l->go, true, e);

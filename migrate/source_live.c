@@ -89,19 +89,14 @@ static int throttle(struct source *s, struct err *e)
 	struct source_live *l = &s->live;
 	uint8_t percent = (uint8_t)l->policy.throttle;
 	if (l->throttle < 0) {
-		Davit__CoreName name = DAVIT__CORE_NAME__INIT;
-		Davit__CoreRequest r = DAVIT__CORE_REQUEST__INIT;
 		auto_core_fds struct core_fds fds = CORE_FDS_INIT;
+		uint64_t id;
 		if (core_channel(&s->core, s->job->container, &l->throttle_core, e) < 0)
 			return -1;
 		l->has_throttle_core = true;
-		name.name = s->job->container;
-		r.op_case = DAVIT__CORE_REQUEST__OP_THROTTLE;
-		r.throttle = &name;
-		auto_pb(Davit__CoreReply) *reply = core_call(&l->throttle_core, &r, CORE_TIMEOUT_MS, &fds, e);
-		if (!reply)
+		if (core_open(&l->throttle_core, DAVIT__CORE_REQUEST__OP_THROTTLE, s->job->container, 1, &fds, &id, e) < 0)
 			return -1;
-		l->throttle = fds.n == 1 ? steal_fd(&fds.fd[0]) : -1;
+		l->throttle = steal_fd(&fds.fd[0]);
 	}
 	return fd_write_all(l->throttle, &percent, 1, e);
 }

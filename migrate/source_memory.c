@@ -85,18 +85,11 @@ ssize_t source_memory_pull(struct source *s, uint8_t *buf, size_t room, struct e
 
 int source_memory_open(struct source *s, struct err *e)
 {
-	Davit__CoreMemory memory = DAVIT__CORE_MEMORY__INIT;
-	Davit__CoreRequest r = DAVIT__CORE_REQUEST__INIT;
 	auto_core_fds struct core_fds fds = CORE_FDS_INIT;
+	uint64_t id;
 
-	memory.name = s->job->container;
-	r.op_case = DAVIT__CORE_REQUEST__OP_MEMORY;
-	r.memory = &memory;
-	auto_pb(Davit__CoreReply) *reply = core_call(&s->core, &r, CORE_TIMEOUT_MS, &fds, e);
-	if (!reply)
+	if (core_open(&s->core, DAVIT__CORE_REQUEST__OP_MEMORY, s->job->container, 1, &fds, &id, e) < 0)
 		return -1;
-	if (fds.n != 1)
-		return err_set(e, ERR_PROTOCOL, 0, "the runtime core answered with %zu descriptors where the memory's was asked", fds.n);
 	s->channel[SOURCE_MEMORY].fd = steal_fd(&fds.fd[0]);
 	s->memory.in.allowed = MEMORY_OF_SOURCE;
 	s->memory.wanted.allowed = MEMORY_OF_TARGET;

@@ -114,10 +114,9 @@ void target_fill(struct target *t)
 /* The source has a new connection: what it sends goes to the page store again. */
 void target_on_resume(struct target *t, const Davit__StreamResume *resume)
 {
-	Davit__CoreName name = DAVIT__CORE_NAME__INIT;
-	Davit__CoreRequest r = DAVIT__CORE_REQUEST__INIT;
 	auto_core_fds struct core_fds fds = CORE_FDS_INIT;
 	struct err e = { 0 };
+	uint64_t id;
 	if (!str_eq(resume->move_id, t->id) || (t->state != TARGET_FILLING && t->state != TARGET_STRANDED)) {
 		err_set(&e, ERR_PROTOCOL, 0, "move %s lacks no memory here", t->id);
 		target_refuse(t, &e, NULL);
@@ -128,11 +127,8 @@ void target_on_resume(struct target *t, const Davit__StreamResume *resume)
 		target_event(t, EVENT_FILLED);
 		return;
 	}
-	name.name = t->offer->spec->name;
-	r.op_case = DAVIT__CORE_REQUEST__OP_MEMORY_ATTACH;
-	r.memory_attach = &name;
-	auto_pb(Davit__CoreReply) *reply = target_open_core(t, &e) < 0 ? NULL : core_call(&t->core, &r, CORE_TIMEOUT_MS, &fds, &e);
-	if (!reply || fds.n != 1 || target_memory_open(t, steal_fd(&fds.fd[0]), &e) < 0) {
+	if (target_open_core(t, &e) < 0 || core_open(&t->core, DAVIT__CORE_REQUEST__OP_MEMORY_ATTACH, t->offer->spec->name, 1, &fds, &id, &e) < 0 ||
+	    target_memory_open(t, steal_fd(&fds.fd[0]), &e) < 0) {
 		log_err(LOG_LEVEL_WARN, "take memory again", &e);
 		target_fail(t, EVENT_LOST, &e, NULL);
 		return;
