@@ -109,14 +109,8 @@ static int tell(struct passes *p, struct known *k, struct err *e)
 	if (k->told == p->pass)
 		return 0;
 	k->told = p->pass;
-	if (p->n_changed == p->cap_changed) {
-		size_t cap = p->cap_changed ? p->cap_changed * 2 : 256;
-		struct known **grown = realloc(p->changed, cap * sizeof(*grown));
-		if (!grown)
-			return err_set(e, ERR_RESOURCE, ENOMEM, "look through a layer");
-		p->changed = grown;
-		p->cap_changed = cap;
-	}
+	if (mem_grow(&p->changed, &p->cap_changed, p->n_changed + 1, sizeof(*p->changed), e) < 0)
+		return -1;
 	p->changed[p->n_changed++] = k;
 	return 0;
 }
