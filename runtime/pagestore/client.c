@@ -166,6 +166,22 @@ static Davit__StoreReply *ask(int sock, const Davit__StoreRequest *q, int fd, st
 	return ask_for(sock, q, fd, ANSWER_MS, e);
 }
 
+/* Whether a question failed because the container has all of its memory: a store that is complete ends, whoever is just asking it. One that has
+ * fallen says so in *why. */
+static bool is_done(const char *folder, struct err *why)
+{
+	if (why->code == ERR_NOT_FOUND)
+		return true;
+	if (why->code != ERR_STATE && why->code != ERR_IO)
+		return false;
+	auto_close int dir = file_open_dir(AT_FDCWD, folder, NULL);
+	if (dir >= 0 && file_exists(dir, PAGESTORE_DONE))
+		return true;
+	if (dir >= 0 && file_exists(dir, PAGESTORE_LOST))
+		(void)lost(why);
+	return false;
+}
+
 bool pagestore_is_busy(const char *folder)
 {
 	Davit__StoreRequest q = DAVIT__STORE_REQUEST__INIT;
@@ -202,18 +218,17 @@ int pagestore_running(const char *folder, pid_t init, struct err *e)
 {
 	Davit__StoreRequest q = DAVIT__STORE_REQUEST__INIT;
 	q.op_case = DAVIT__STORE_REQUEST__OP_RUNNING;
-	struct err gone = { 0 };
-	auto_close int sock = connect_to(folder, &gone);
-	if (sock < 0 && gone.code == ERR_NOT_FOUND)
-		return 0; /* it was complete before we came */
-	if (sock < 0) {
-		*e = gone;
+	struct err why = { 0 };
+	auto_close int sock = connect_to(folder, &why);
+	auto_close int pidfd = sock < 0 ? -1 : proc_pidfd_open(init, e);
+	if (sock >= 0 && pidfd < 0)
 		return -1;
-	}
-	auto_close int pidfd = proc_pidfd_open(init, e);
 	/* No limit: the rest of the last round takes what the network takes. */
-	auto_pb(Davit__StoreReply) *reply = pidfd < 0 ? NULL : ask_for(sock, &q, pidfd, -1, e);
-	return reply ? 0 : -1;
+	auto_pb(Davit__StoreReply) *reply = sock < 0 ? NULL : ask_for(sock, &q, pidfd, -1, &why);
+	if (reply || is_done(folder, &why))
+		return 0;
+	*e = why;
+	return -1;
 }
 
 int pagestore_end(const char *folder, struct err *e)
@@ -255,17 +270,6 @@ static Davit__MemoryStatus *all_there(struct err *e)
 	return s;
 }
 
-/* What became of a store that ended before it answered. */
-static Davit__MemoryStatus *judge_end(const char *folder, struct err *e)
-{
-	auto_close int dir = file_open_dir(AT_FDCWD, folder, NULL);
-	if (dir >= 0 && file_exists(dir, PAGESTORE_DONE))
-		return all_there(e);
-	if (dir >= 0 && file_exists(dir, PAGESTORE_LOST))
-		(void)lost(e);
-	return NULL;
-}
-
 Davit__MemoryStatus *pagestore_wait(const char *folder, int cancel, int (*f)(void *arg, const Davit__MemoryStatus *s, struct err *e), void *arg,
 				    struct err *e)
 {
@@ -273,8 +277,6 @@ Davit__MemoryStatus *pagestore_wait(const char *folder, int cancel, int (*f)(voi
 	Davit__StoreRequest q = DAVIT__STORE_REQUEST__INIT;
 	q.op_case = DAVIT__STORE_REQUEST__OP_WAIT;
 	auto_close int sock = connect_to(folder, &why);
-	if (sock < 0 && why.code == ERR_NOT_FOUND)
-		return all_there(e);
 	int rc = sock < 0 ? -1 : pb_send(sock, &q.base, NULL, 0, NULL); /* refused by one that ends: it is heard below */
 	for (; sock >= 0;) {
 		auto_pb(Davit__StoreReply) *reply = next(sock, rc < 0 ? -1 : cancel, &why);
@@ -285,7 +287,9 @@ Davit__MemoryStatus *pagestore_wait(const char *folder, int cancel, int (*f)(voi
 		if (f && f(arg, reply->status, &why) < 0)
 			break;
 	}
+	if (is_done(folder, &why))
+		return all_there(e);
 	if (e)
 		*e = why;
-	return why.code == ERR_STATE || why.code == ERR_IO ? judge_end(folder, e) : NULL;
+	return NULL;
 }

@@ -1,4 +1,7 @@
 /* The page store when something goes wrong: connections cut, a worker killed, a source that lies, a restore that fails. */
+#include <limits.h>
+#include <sys/stat.h>
+#include "runtime/pagestore/guard.h"
 #include "tests/unit/pagestore.h"
 
 static bool cut_off(const struct world *w)
@@ -123,6 +126,34 @@ static void a_restore_whose_last_round_is_lost_fails(void **state)
 	assert_int_equal(pagestore_running(w->dir, getpid(), &w->e), -1);
 }
 
+/* A store of little memory is complete as soon as its tasks are there, and ends while the core still asks it. */
+static void one_that_ends_complete_while_it_is_asked_was_no_failure(void **state)
+{
+	struct world *w = *state;
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	char dir[PATH_MAX];
+	snprintf(dir, sizeof(dir), "%s/ending", w->dir);
+	assert_int_equal(mkdir(dir, 0700), 0);
+	assert_true(snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/" PAGESTORE_SOCKET, dir) < (int)sizeof(sa.sun_path));
+	for (int done = 1; done >= 0; done--) {
+		int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_int_equal(bind(listener, (const struct sockaddr *)&sa, sizeof(sa)), 0);
+		assert_int_equal(listen(listener, 4), 0);
+		pid_t store = fork();
+		if (store == 0) {
+			(void)fd_wait(listener, POLLIN, WAIT_MS, NULL); /* asked, and not accepted any more */
+			_exit(done && file_write_atomic(folder, PAGESTORE_DONE, "", 0, 0600, false, NULL) < 0);
+		}
+		close(listener);
+		assert_int_equal(pagestore_running(dir, getpid(), &w->e), done ? 0 : -1);
+		assert_int_equal(status_of(store), 0);
+		(void)unlinkat(folder, PAGESTORE_SOCKET, 0);
+		(void)unlinkat(folder, PAGESTORE_DONE, 0);
+		close(folder);
+	}
+	assert_int_equal(rmdir(dir), 0);
+}
+
 static void more_than_the_container_may_have_is_refused(void **state)
 {
 	struct world *w = *state;
@@ -197,6 +228,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_restore_that_failed_may_be_repeated, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(nothing_is_given_before_the_last_round_is_whole, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_restore_whose_last_round_is_lost_fails, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(one_that_ends_complete_while_it_is_asked_was_no_failure, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(more_than_the_container_may_have_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(pages_scattered_over_all_addresses_are_bounded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(huge_ranges_cost_no_time, set_up, tear_down),
