@@ -236,10 +236,8 @@ int op_dump(const struct request *r, struct answer *a, struct err *e)
 	auto_pb(Davit__ContainerStatus) *s = record_require(r->core, r->name, "paused", e);
 	if (!s || place_of(r->core, r->name, &d.place, e) < 0)
 		return -1;
-	if (pagestore_is_busy(d.place.monitor)) {
-		err_set(e, ERR_STATE, 0, "container %s does not have all of its memory yet", r->name);
-		return err_remedy(e, "wait until the move that brought it here is complete");
-	}
+	if (pagestore_is_busy(d.place.monitor))
+		return filling_refuse(r->name, e);
 	Davit__DumpDone *out = pb_new(&davit__dump_done__descriptor, e);
 	if (!out)
 		return -1;

@@ -19,6 +19,12 @@ static void end_container(const struct request *r)
 		log_err(LOG_LEVEL_ERROR, "end a container without memory", &e);
 }
 
+int filling_refuse(const char *name, struct err *e)
+{
+	err_set(e, ERR_STATE, 0, "container %s does not have all of its memory yet", name);
+	return err_remedy(e, "wait until the move that brought it here is complete");
+}
+
 int op_memory_attach(const struct request *r, struct answer *a, struct err *e)
 {
 	auto_place p = { 0 };

@@ -47,10 +47,7 @@ static int lose_patience(void *arg, const Davit__MemoryStatus *s, struct err *e)
 {
 	const struct patience *p = arg;
 	(void)s;
-	if (clock_now_ns(CLOCK_MONOTONIC) < p->until)
-		return 0;
-	err_set(e, ERR_STATE, 0, "container %s does not have all of its memory yet", p->name);
-	return err_remedy(e, "wait until the move that brought it here is complete");
+	return clock_now_ns(CLOCK_MONOTONIC) < p->until ? 0 : filling_refuse(p->name, e);
 }
 
 /* What an earlier move has not given it yet would be taken for empty. */

@@ -80,6 +80,8 @@ int op_throttle(const struct request *r, struct answer *a, struct err *e);
 /* filling.c */
 int op_memory_attach(const struct request *r, struct answer *a, struct err *e);
 int op_memory_wait(const struct request *r, struct answer *a, struct err *e);
+/* What who wants the container's memory is told while it still arrives. -1 (ERR_STATE). */
+int filling_refuse(const char *name, struct err *e);
 /* images.c, networks.c, facts.c */
 int op_image_import(const struct request *r, struct answer *a, struct err *e);
 int op_image_list(const struct request *r, struct answer *a, struct err *e);
