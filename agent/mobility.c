@@ -1,10 +1,10 @@
 /* One detached thread with a small table of what was told last. */
 #include "agent/mobility.h"
 #include <poll.h>
-#include <pthread.h>
 #include <string.h>
 #include "agent/db/operation.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 #define STACK ((size_t)256 << 10)
 
@@ -198,9 +198,6 @@ static void *watch(void *arg)
 int mobility_start(struct agent *a, struct err *e)
 {
 	struct watcher *w;
-	pthread_attr_t attr;
-	pthread_t thread;
-	int r;
 
 	if (a->config->mobility_check_s == 0)
 		return 0;
@@ -208,13 +205,8 @@ int mobility_start(struct agent *a, struct err *e)
 	if (!w)
 		return -1;
 	w->agent = a;
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, STACK);
-	r = pthread_create(&thread, &attr, watch, w);
-	pthread_attr_destroy(&attr);
-	if (r == 0)
+	if (thread_detach(STACK, watch, w, "the watch for obstacles", e) == 0)
 		return 0;
 	free(w);
-	return err_sys(e, r, "start the watch for obstacles");
+	return -1;
 }

@@ -1,8 +1,8 @@
 /* One thread that waits for the core without a limit: when the core ends, so does davitd (main.c). */
 #include "agent/subscriber.h"
-#include <pthread.h>
 #include "agent/view.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 #define STACK ((size_t)256 << 10)
 
@@ -48,9 +48,6 @@ static int subscribe(struct subscriber *s, struct err *e)
 int subscriber_start(struct agent *a, struct err *e)
 {
 	struct subscriber *s = mem_new(1, sizeof(*s), e);
-	pthread_attr_t attr;
-	pthread_t thread;
-	int r;
 
 	if (!s)
 		return -1;
@@ -64,10 +61,5 @@ int subscriber_start(struct agent *a, struct err *e)
 		free(s);
 		return -1;
 	}
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, STACK);
-	r = pthread_create(&thread, &attr, listen_to_core, s);
-	pthread_attr_destroy(&attr);
-	return r == 0 ? 0 : err_sys(e, r, "start the events' thread");
+	return thread_detach(STACK, listen_to_core, s, "the events' thread", e);
 }

@@ -8,6 +8,7 @@
 #include "agent/db/operation.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 #define JOB_STACK ((size_t)512 << 10)
 #define RATE_WINDOW_NS (2 * NSEC_PER_SEC)
@@ -171,20 +172,6 @@ static int enter(struct job *j, struct err *e)
 	return r < 0 ? err_remedy(e, "wait for one to end, or raise maxOperations") : 0;
 }
 
-static int start_thread(struct job *j, struct err *e)
-{
-	pthread_attr_t attr;
-	pthread_t thread;
-	int r;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, JOB_STACK);
-	r = pthread_create(&thread, &attr, run, j);
-	pthread_attr_destroy(&attr);
-	return r == 0 ? 0 : err_sys(e, r, "start a job");
-}
-
 Davit__Operation *job_start(struct agent *a, const struct job_kind *kind, const char *container, const char *id, void *arg, struct err *e)
 {
 	struct job *j = mem_new(1, sizeof(*j), e);
@@ -215,7 +202,7 @@ Davit__Operation *job_start(struct agent *a, const struct job_kind *kind, const 
 		goto fail;
 	}
 	tell(j, "operation.started");
-	if (start_thread(j, e) < 0) {
+	if (thread_detach(JOB_STACK, run, j, "a job", e) < 0) {
 		finish(j, -1, e);
 		return NULL;
 	}
