@@ -10,7 +10,6 @@
 #include "base/str.h"
 #include "proto/pb.h"
 
-#define HEAD_IMAGE 0x54564319
 #define HEAD_SERVICE 0x55105940
 #define IMAGE_MAX (16 << 20)
 
@@ -18,9 +17,9 @@ static const struct image_type {
 	const ProtobufCMessageDescriptor *descriptor;
 	uint32_t head, magic;
 } types[] = {
-	{ &criu__userns_entry__descriptor, HEAD_IMAGE, 0x55474906 },
-	{ &criu__timens_entry__descriptor, HEAD_IMAGE, 0x43114433 },
-	{ &criu__cgroup_entry__descriptor, HEAD_IMAGE, 0x59383330 },
+	{ &criu__userns_entry__descriptor, CRIU_IMAGE_HEAD, 0x55474906 },
+	{ &criu__timens_entry__descriptor, CRIU_IMAGE_HEAD, 0x43114433 },
+	{ &criu__cgroup_entry__descriptor, CRIU_IMAGE_HEAD, 0x59383330 },
 	{ &criu__stats_entry__descriptor, HEAD_SERVICE, 0x57093306 },
 };
 

@@ -6,6 +6,9 @@
 #include "oci.pb-c.h"
 #include "spec.pb-c.h"
 
+/* The first number of all images but those of CRIU's service (criu/include/magic.h, IMG_COMMON_MAGIC). */
+#define CRIU_IMAGE_HEAD 0x54564319
+
 /* Owned entry of an image file; NULL (ERR_NOT_FOUND, ERR_CORRUPT). The magic is that of the descriptor's type. */
 void *criu_image_read(int dirfd, const char *name, const ProtobufCMessageDescriptor *d, struct err *e);
 /* Writes it atomically. 0 or -1. */

@@ -9,10 +9,10 @@
 #include "base/str.h"
 #include "criu.pb-c.h"
 #include "proto/pb.h"
+#include "runtime/criu/images.h"
 
 #define FILES "files.img"
 #define FILES_MAX ((size_t)64 << 20)
-#define HEAD_IMAGE 0x54564319
 #define HEAD_FILES 0x56303138
 /* CRIU looks at timers up to so long after the clocks of the dump were read: rather late than early. */
 #define ALLOWANCE (50 * NSEC_PER_MSEC)
@@ -78,7 +78,7 @@ int criu_images_set_timers(int images_dirfd, int out_dirfd, const struct timens_
 	auto_free char *data = file_read(images_dirfd, FILES, FILES_MAX, &n, e);
 	if (!data)
 		return -1;
-	if (n < sizeof(head) || (memcpy(head, data, sizeof(head)), head[0] != HEAD_IMAGE || head[1] != HEAD_FILES))
+	if (n < sizeof(head) || (memcpy(head, data, sizeof(head)), head[0] != CRIU_IMAGE_HEAD || head[1] != HEAD_FILES))
 		return err_set(e, ERR_CORRUPT, 0, FILES " is no image of that kind");
 	if (buf_append(&out, head, sizeof(head), e) < 0)
 		return -1;

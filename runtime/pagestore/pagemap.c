@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include "base/fd.h"
 #include "proto/memory.h"
+#include "runtime/criu/images.h"
 
-#define MAGIC_IMAGE 0x54564319
 #define MAGIC_PAGEMAP 0x56084025
 #define FLAG_LAZY (1 << 1)
 #define ENTRY_MAX 128
@@ -57,7 +57,7 @@ int pagemap_parse(const uint8_t *p, size_t n, uint64_t page_size, int (*f)(void 
 	if (n < sizeof(magic))
 		return corrupt(e);
 	memcpy(magic, p, sizeof(magic));
-	if (magic[0] != MAGIC_IMAGE || magic[1] != MAGIC_PAGEMAP)
+	if (magic[0] != CRIU_IMAGE_HEAD || magic[1] != MAGIC_PAGEMAP)
 		return corrupt(e);
 	for (p += sizeof(magic), n -= sizeof(magic); n > 0; p += length, n -= length) {
 		uint64_t v[FIELDS];
