@@ -1,53 +1,21 @@
 #!/usr/bin/env bats
 # A container's clocks over moves between three hosts whose own clocks are days apart: policies, timers of every kind, many moves, `davit clock`.
 load ../lib/common
-
-hosts() {
-	HOSTS_NAMES="a b c"
-	. "$BATS_TEST_DIRNAME/../lib/hosts.sh"
-}
+HOSTS_NAMES="a b c"
+load ../lib/suite
 
 setup_file() {
-	[ "$(id -u)" = 0 ] || return 0
-	for program in jq curl openssl ip nsenter unshare; do
-		command -v "$program" >/dev/null || export CLOCKS_SKIP="$program is missing"
-	done
-	[ -e /proc/self/timens_offsets ] || export CLOCKS_SKIP="this kernel has no time namespaces"
-	[ -z "${CLOCKS_SKIP:-}" ] || return 0
-	export CLOCKS_DIR
-	CLOCKS_DIR=$(mktemp -d /tmp/davit-clocks.XXXXXX)
-	chmod 711 "$CLOCKS_DIR"
-	hosts
-	hosts_up "$CLOCKS_DIR/hosts"
-	export HOSTS_DIR HOSTS_TAG
-	for h in a b c; do host_start "$h" 3>&- 4>&-; done
-	"$BATS_TEST_DIRNAME/../lib/image.sh" "$CLOCKS_DIR/image.tar" "$DAVIT_BUILD/tools/timers=/bin/timers" "$DAVIT_BUILD/tools/clocks=/bin/clocks"
-	for h in a b c; do davit_on "$h" image import tiny "$CLOCKS_DIR/image.tar" >/dev/null; done
+	suite_needs || return 0
+	suite_up clocks
+	suite_start tiny "$DAVIT_BUILD/tools/timers=/bin/timers" "$DAVIT_BUILD/tools/clocks=/bin/clocks"
 }
-
-teardown_file() {
-	[ -n "${CLOCKS_DIR:-}" ] || return 0
-	local dir=$HOSTS_DIR tag=$HOSTS_TAG
-	hosts
-	HOSTS_DIR=$dir HOSTS_TAG=$tag
-	hosts_down
-	rm -rf --one-file-system "$CLOCKS_DIR"
-}
-
+teardown_file() { suite_down; }
 setup() {
 	common_setup
-	[ -z "${CLOCKS_SKIP:-}" ] || skip "$CLOCKS_SKIP"
-	local dir=$HOSTS_DIR tag=$HOSTS_TAG
-	hosts
-	HOSTS_DIR=$dir HOSTS_TAG=$tag
+	suite_again
 }
-
 teardown() {
-	local h name
-	for h in a b c; do
-		[ -z "${BATS_TEST_COMPLETED:-}" ] && tail -20 "$HOSTS_DIR/$h/davitd.log" 2>/dev/null
-		for name in $(davit_on "$h" ps --all --quiet 2>/dev/null); do davit_on "$h" rm --force "$name" >/dev/null 2>&1 || true; done
-	done
+	suite_clear
 	common_teardown
 }
 

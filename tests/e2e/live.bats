@@ -2,52 +2,21 @@
 # Moves whose memory is copied while the container runs, between two hosts (tests/lib/hosts.sh), in each mode: a writer that verifies every byte of its
 # memory and its file before it writes anew (tests/tools/ledger.c), too fast a writer, a connection that breaks while memory follows.
 load ../lib/common
-
-hosts() { . "$BATS_TEST_DIRNAME/../lib/hosts.sh"; }
+load ../lib/suite
 
 setup_file() {
-	[ "$(id -u)" = 0 ] || return 0
-	for program in jq curl openssl ip nsenter unshare nc; do
-		command -v "$program" >/dev/null || export LIVE_SKIP="$program is missing"
-	done
-	[ -e /proc/self/timens_offsets ] || export LIVE_SKIP="this kernel has no time namespaces"
-	[ -z "${LIVE_SKIP:-}" ] || return 0
-	export LIVE_DIR
-	LIVE_DIR=$(mktemp -d /tmp/davit-live.XXXXXX)
-	chmod 711 "$LIVE_DIR"
-	hosts
-	hosts_up "$LIVE_DIR/hosts"
-	export HOSTS_DIR HOSTS_TAG
-	host_start a
-	host_start b
-	"$BATS_TEST_DIRNAME/../lib/image.sh" "$LIVE_DIR/ledger.tar" "$DAVIT_BUILD/tools/ledger=/bin/ledger"
-	for h in a b; do davit_on "$h" image import ledger "$LIVE_DIR/ledger.tar" >/dev/null; done
-	[ "$(davit_on a info --json | jq .facts.memoryTracking)" = true ] || export LIVE_SKIP="this kernel cannot track writes (Linux 6.7)"
+	suite_needs nc || return 0
+	suite_up live
+	suite_start ledger "$DAVIT_BUILD/tools/ledger=/bin/ledger"
+	[ "$(davit_on a info --json | jq .facts.memoryTracking)" = true ] || export SUITE_SKIP="this kernel cannot track writes (Linux 6.7)"
 }
-
-teardown_file() {
-	[ -n "${LIVE_DIR:-}" ] || return 0
-	local dir=$HOSTS_DIR tag=$HOSTS_TAG
-	hosts
-	HOSTS_DIR=$dir HOSTS_TAG=$tag
-	hosts_down
-	rm -rf --one-file-system "$LIVE_DIR"
-}
-
+teardown_file() { suite_down; }
 setup() {
 	common_setup
-	[ -z "${LIVE_SKIP:-}" ] || skip "$LIVE_SKIP"
-	local dir=$HOSTS_DIR tag=$HOSTS_TAG
-	hosts
-	HOSTS_DIR=$dir HOSTS_TAG=$tag
+	suite_again
 }
-
 teardown() {
-	local h name
-	for h in a b; do
-		[ -z "${BATS_TEST_COMPLETED:-}" ] && tail -20 "$HOSTS_DIR/$h/davitd.log" 2>/dev/null
-		for name in $(davit_on "$h" ps --all --quiet 2>/dev/null); do davit_on "$h" rm --force "$name" >/dev/null 2>&1 || true; done
-	done
+	suite_clear
 	common_teardown
 }
 

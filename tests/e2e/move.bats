@@ -2,54 +2,22 @@
 # Moves between two agents on two hosts of their own network and clocks (tests/lib/hosts.sh): under a client that never stops asking, refused,
 # cancelled, and with either agent killed in the middle.
 load ../lib/common
+load ../lib/suite
 
-hosts() { . "$BATS_TEST_DIRNAME/../lib/hosts.sh"; }
-
-# The hosts outlive single tests: what hosts.sh keeps in variables is handed on.
 setup_file() {
-	[ "$(id -u)" = 0 ] || return 0
-	for program in redis-server jq curl openssl ip nsenter unshare python3; do
-		command -v "$program" >/dev/null || export MOVE_SKIP="$program is missing"
-	done
-	[ -e /proc/self/timens_offsets ] || export MOVE_SKIP="this kernel has no time namespaces"
-	[ -z "${MOVE_SKIP:-}" ] || return 0
-	export MOVE_DIR
-	MOVE_DIR=$(mktemp -d /tmp/davit-move.XXXXXX)
-	chmod 711 "$MOVE_DIR"
-	hosts
-	hosts_up "$MOVE_DIR/hosts"
-	export HOSTS_DIR HOSTS_TAG
-	host_start a
-	host_start b
-	"$BATS_TEST_DIRNAME/../lib/image.sh" "$MOVE_DIR/redis.tar" /usr/bin/redis-server "$DAVIT_BUILD/tools/clocks=/bin/clocks"
-	for h in a b; do davit_on "$h" image import redis "$MOVE_DIR/redis.tar" >/dev/null; done
+	suite_needs redis-server python3 || return 0
+	suite_up move
+	suite_start redis /usr/bin/redis-server "$DAVIT_BUILD/tools/clocks=/bin/clocks"
 }
-
-teardown_file() {
-	[ -n "${MOVE_DIR:-}" ] || return 0
-	local dir=$HOSTS_DIR tag=$HOSTS_TAG
-	hosts
-	HOSTS_DIR=$dir HOSTS_TAG=$tag
-	hosts_down
-	rm -rf --one-file-system "$MOVE_DIR"
-}
-
+teardown_file() { suite_down; }
 setup() {
 	common_setup
-	[ -z "${MOVE_SKIP:-}" ] || skip "$MOVE_SKIP"
-	local dir=$HOSTS_DIR tag=$HOSTS_TAG
-	hosts
-	HOSTS_DIR=$dir HOSTS_TAG=$tag
+	suite_again
 	client=
 }
-
 teardown() {
-	local h name
 	[ -z "${client:-}" ] || kill "$client" 2>/dev/null || true
-	for h in a b; do
-		[ -z "${BATS_TEST_COMPLETED:-}" ] && tail -20 "$HOSTS_DIR/$h/davitd.log" 2>/dev/null
-		for name in $(davit_on "$h" ps --all --quiet 2>/dev/null); do davit_on "$h" rm --force "$name" >/dev/null 2>&1 || true; done
-	done
+	suite_clear
 	common_teardown
 }
 
@@ -150,7 +118,7 @@ last_move() { davit_on "$1" migrations ls --json | jq -e '.migrations[0]'; }
 	redis_run web 10.91.0.10
 	davit_on b image rm redis
 	run davit_on a migrate web host-b
-	davit_on b image import redis "$MOVE_DIR/redis.tar" >/dev/null
+	davit_on b image import redis "$SUITE_DIR/redis.tar" >/dev/null
 	[ "$status" != 0 ]
 	[[ $output == *redis* ]]
 	assert_only_on a web

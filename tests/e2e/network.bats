@@ -2,59 +2,27 @@
 # What a container's network is after a move: its way out, IPv6, and what becomes of it where its addresses cannot be. Hosts a and b share a link; host c
 # has another subnet, as on a routed network.
 load ../lib/common
-
-hosts() {
-	HOSTS_NAMES="a b c"
-	. "$BATS_TEST_DIRNAME/../lib/hosts.sh"
-}
+HOSTS_NAMES="a b c"
+load ../lib/suite
 
 setup_file() {
-	[ "$(id -u)" = 0 ] || return 0
-	for program in jq curl openssl ip nsenter unshare python3; do
-		command -v "$program" >/dev/null || export NETWORK_SKIP="$program is missing"
-	done
-	[ -e /proc/self/timens_offsets ] || export NETWORK_SKIP="this kernel has no time namespaces"
-	[ -e /proc/sys/net/ipv6 ] || export NETWORK_SKIP="this kernel has no IPv6"
-	[ -z "${NETWORK_SKIP:-}" ] || return 0
-	export NETWORK_DIR
-	NETWORK_DIR=$(mktemp -d /tmp/davit-network.XXXXXX)
-	chmod 711 "$NETWORK_DIR"
-	hosts
-	hosts_up "$NETWORK_DIR/hosts"
-	export HOSTS_DIR HOSTS_TAG
+	suite_needs python3 || return 0
+	[ -e /proc/sys/net/ipv6 ] || { export SUITE_SKIP="this kernel has no IPv6"; return 0; }
+	suite_up network
 	jq '.networks[0] |= (.subnet = "10.92.0.0/24" | .gateway = "10.92.0.1" | .subnet6 = "fd92::/64" | .gateway6 = "fd92::1" | del(.uplink))' \
 		"$HOSTS_DIR/c/davitd.json" >"$HOSTS_DIR/c/changed"
 	mv "$HOSTS_DIR/c/changed" "$HOSTS_DIR/c/davitd.json"
-	for h in a b c; do host_start "$h" 3>&- 4>&-; done
-	"$BATS_TEST_DIRNAME/../lib/image.sh" "$NETWORK_DIR/image.tar" "$DAVIT_BUILD/tools/peer=/bin/peer"
-	for h in a b c; do davit_on "$h" image import net "$NETWORK_DIR/image.tar" >/dev/null; done
+	suite_start net "$DAVIT_BUILD/tools/peer=/bin/peer"
 }
-
-teardown_file() {
-	[ -n "${NETWORK_DIR:-}" ] || return 0
-	local dir=$HOSTS_DIR tag=$HOSTS_TAG
-	hosts
-	HOSTS_DIR=$dir HOSTS_TAG=$tag
-	hosts_down
-	rm -rf --one-file-system "$NETWORK_DIR"
-}
-
+teardown_file() { suite_down; }
 setup() {
 	common_setup
-	[ -z "${NETWORK_SKIP:-}" ] || skip "$NETWORK_SKIP"
-	local dir=$HOSTS_DIR tag=$HOSTS_TAG
-	hosts
-	HOSTS_DIR=$dir HOSTS_TAG=$tag
+	suite_again
 	client=
 }
-
 teardown() {
-	local h name
 	[ -z "${client:-}" ] || kill "$client" 2>/dev/null || true
-	for h in a b c; do
-		[ -z "${BATS_TEST_COMPLETED:-}" ] && tail -20 "$HOSTS_DIR/$h/davitd.log" 2>/dev/null
-		for name in $(davit_on "$h" ps --all --quiet 2>/dev/null); do davit_on "$h" rm --force "$name" >/dev/null 2>&1 || true; done
-	done
+	suite_clear
 	common_teardown
 }
 

@@ -1,52 +1,23 @@
 #!/usr/bin/env bats
 # Programs that people run, moved there and back under their clients: the checks are the clients' own.
 load ../lib/common
-
-hosts_again() {
-	. "$BATS_TEST_DIRNAME/../lib/hosts.sh"
-	HOSTS_DIR=$LOADS/hosts
-	HOSTS_TAG=$LOADS_TAG
-}
+load ../lib/suite
 
 setup_file() {
-	[ "$(id -u)" = 0 ] || skip "needs root"
-	[ -e /proc/self/timens_offsets ] || skip "this kernel has no time namespaces"
-	local program
-	for program in nginx memcached; do command -v "$program" >/dev/null || skip "$program is missing"; done
-	. "$BATS_TEST_DIRNAME/../lib/hosts.sh"
-	export LOADS LOADS_TAG
-	LOADS=$(mktemp -d /tmp/davit-loads.XXXXXX)
-	chmod 755 "$LOADS"
-	hosts_up "$LOADS/hosts"
-	LOADS_TAG=$HOSTS_TAG
-	host_start a 3>&- 4>&-
-	host_start b 3>&- 4>&-
-	"$BATS_TEST_DIRNAME/../lib/image.sh" "$LOADS/image.tar" "$(command -v nginx)" "$(command -v memcached)" "$DAVIT_BUILD/tools/tree=/bin/tree"
-	local h
-	for h in a b; do davit_on "$h" image import loads "$LOADS/image.tar" >/dev/null; done
+	suite_needs nginx memcached || return 0
+	suite_up loads
+	suite_start loads "$(command -v nginx)" "$(command -v memcached)" "$DAVIT_BUILD/tools/tree=/bin/tree"
 }
-
-teardown_file() {
-	[ -n "${LOADS_TAG:-}" ] || return 0
-	hosts_again
-	hosts_down
-	rm -rf --one-file-system "$LOADS"
-}
-
+teardown_file() { suite_down; }
 setup() {
 	common_setup
-	hosts_again
-	davit_on a info --json | jq -e '.facts.criuProblem | not' >/dev/null || skip "no criu that works here"
+	suite_again
+	suite_needs_criu
 	client=
 }
-
 teardown() {
-	local h name
 	[ -z "${client:-}" ] || kill "$client" 2>/dev/null || true
-	for h in a b; do
-		[ -z "${BATS_TEST_COMPLETED:-}" ] && tail -20 "$HOSTS_DIR/$h/davitd.log" 2>/dev/null
-		for name in $(davit_on "$h" ps --all --quiet 2>/dev/null); do davit_on "$h" rm --force "$name" >/dev/null 2>&1 || true; done
-	done
+	suite_clear
 	common_teardown
 }
 

@@ -1,47 +1,24 @@
 #!/usr/bin/env bats
 # Moves between two agents: what is refused is told whole and touches nothing, and whoever is killed, exactly one copy goes on.
 load ../lib/common
+load ../lib/suite
 
 setup_file() {
-	[ "$(id -u)" = 0 ] || skip "needs root"
-	# shellcheck source=tests/lib/hosts.sh
-	. "$BATS_TEST_DIRNAME/../lib/hosts.sh"
-	export MOVES
-	MOVES=$(mktemp -d /tmp/davit-moves.XXXXXX)
-	chmod 755 "$MOVES"
-	hosts_up "$MOVES/hosts"
-	export MOVES_TAG=$HOSTS_TAG
-	host_start a 3>&- 4>&-
-	host_start b 3>&- 4>&-
-	"$BATS_TEST_DIRNAME/../lib/image.sh" "$MOVES/base.tar"
-	davit_on a image import base "$MOVES/base.tar" >/dev/null
-	davit_on b image import base "$MOVES/base.tar" >/dev/null
-}
-hosts_again() { # in each test's own shell
-	. "$BATS_TEST_DIRNAME/../lib/hosts.sh"
-	HOSTS_DIR=$MOVES/hosts
-	HOSTS_TAG=$MOVES_TAG
+	suite_needs || return 0
+	suite_up moves
+	suite_start base
 }
 setup() {
-	hosts_again
-	davit_on a info --json | jq -e '.facts.criuProblem | not' >/dev/null || skip "no criu that works here"
+	common_setup
+	suite_again
+	suite_needs_criu
 }
 teardown() {
-	local h name
-	for h in a b; do
-		alive "$h" || host_start "$h" 3>&- 4>&-
-		for name in $(davit_on "$h" ps --all --quiet 2>/dev/null); do davit_on "$h" rm --force "$name" >/dev/null 2>&1; done
-	done
-	return 0
+	suite_clear
+	common_teardown
 }
-teardown_file() {
-	[ -n "${MOVES_TAG:-}" ] || return 0
-	hosts_again
-	hosts_down
-	rm -rf --one-file-system "$MOVES"
-}
+teardown_file() { suite_down; }
 
-alive() { curl -fs --max-time 5 --unix-socket "$HOSTS_DIR/$1/run/davit.sock" http://localhost/healthz >/dev/null 2>&1; }
 counter() { # HOST NAME [option…]: counts in a file, so that a copy can be told from another
 	local h=$1 name=$2
 	shift 2
@@ -102,7 +79,7 @@ one_copy() {
 	davit_on b rm --force web
 	davit_on b image rm base
 	run davit_on a migrate web host-b
-	davit_on b image import base "$MOVES/base.tar" >/dev/null
+	davit_on b image import base "$SUITE_DIR/base.tar" >/dev/null
 	[ "$status" = 87 ]
 	[[ $output == *image* ]]
 	goes_on a web
@@ -124,7 +101,7 @@ one_copy() {
 @test "a cancelled move leaves the container where it was" {
 	counter a web
 	davit_on a exec web /bin/dd if=/dev/urandom of=/t/big bs=1M count=8 2>/dev/null
-	davit_on a migrate web host-b --mode stop-and-copy --bandwidth 200k >"$MOVES/out" 2>&1 3>&- &
+	davit_on a migrate web host-b --mode stop-and-copy --bandwidth 200k >"$SUITE_DIR/out" 2>&1 3>&- &
 	mover=$!
 	retry 5 eval '[ "$(operation | jq ".bytesDone // 0")" -gt 0 ]'
 	run davit_on a stop web

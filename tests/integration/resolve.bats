@@ -1,46 +1,25 @@
 #!/usr/bin/env bats
 # Moves that need a person: what is said of them, who may ask, and what an operator may decide after having been told what it may break.
 load ../lib/common
+load ../lib/suite
 
 setup_file() {
-	[ "$(id -u)" = 0 ] || skip "needs root"
-	# shellcheck source=tests/lib/hosts.sh
-	. "$BATS_TEST_DIRNAME/../lib/hosts.sh"
-	export MOVES
-	MOVES=$(mktemp -d /tmp/davit-resolve.XXXXXX)
-	chmod 755 "$MOVES"
-	hosts_up "$MOVES/hosts"
-	export MOVES_TAG=$HOSTS_TAG
+	suite_needs || return 0
+	suite_up resolve
 	_cert host-c peer "DNS:host-c"
-	for h in a b; do host_start "$h" 3>&- 4>&-; done
-	"$BATS_TEST_DIRNAME/../lib/image.sh" "$MOVES/base.tar"
-	for h in a b; do davit_on "$h" image import base "$MOVES/base.tar" >/dev/null; done
-}
-hosts_again() { # in each test's own shell
-	. "$BATS_TEST_DIRNAME/../lib/hosts.sh"
-	HOSTS_DIR=$MOVES/hosts
-	HOSTS_TAG=$MOVES_TAG
+	suite_start base
 }
 setup() {
-	hosts_again
-	davit_on a info --json | jq -e '.facts.criuProblem | not' >/dev/null || skip "no criu that works here"
+	common_setup
+	suite_again
+	suite_needs_criu
 }
 teardown() {
-	local h name
-	for h in a b; do
-		alive "$h" || host_start "$h" 3>&- 4>&-
-		for name in $(davit_on "$h" ps --all --quiet 2>/dev/null); do davit_on "$h" rm --force "$name" >/dev/null 2>&1; done
-	done
-	return 0
+	suite_clear
+	common_teardown
 }
-teardown_file() {
-	[ -n "${MOVES_TAG:-}" ] || return 0
-	hosts_again
-	hosts_down
-	rm -rf --one-file-system "$MOVES"
-}
+teardown_file() { suite_down; }
 
-alive() { curl -fs --max-time 5 --unix-socket "$HOSTS_DIR/$1/run/davit.sock" http://localhost/healthz >/dev/null 2>&1; }
 sleeper() { davit_on a run --detach --name web --image base -- /bin/sleep 10000 >/dev/null; }
 state() { davit_on "$1" inspect web 2>/dev/null | jq -r .state; }
 is_state() { [ "$(state "$1")" = "$2" ]; }
@@ -54,24 +33,24 @@ in_doubt() {
 	local try
 	for try in 1 2 3 4 5 6 7 8; do
 		sleeper
-		rm -f "$MOVES/ready"
-		python3 "$BATS_TEST_DIRNAME/../fault/strike.py" "$HOSTS_DIR/a/state/agent/moves" committed "$(host_pid b)" >"$MOVES/struck" 2>"$MOVES/ready" 3>&- &
+		rm -f "$SUITE_DIR/ready"
+		python3 "$BATS_TEST_DIRNAME/../fault/strike.py" "$HOSTS_DIR/a/state/agent/moves" committed "$(host_pid b)" >"$SUITE_DIR/struck" 2>"$SUITE_DIR/ready" 3>&- &
 		striker=$!
-		retry 5 grep -q ready "$MOVES/ready" || { cat "$MOVES/ready"; return 1; }
-		davit_on a migrate web host-b >"$MOVES/out" 2>&1 3>&- &
+		retry 5 grep -q ready "$SUITE_DIR/ready" || { cat "$SUITE_DIR/ready"; return 1; }
+		davit_on a migrate web host-b >"$SUITE_DIR/out" 2>&1 3>&- &
 		mover=$!
-		wait "$striker" || { cat "$MOVES/out" "$MOVES/ready"; return 1; }
-		move=$(cat "$MOVES/struck")
+		wait "$striker" || { cat "$SUITE_DIR/out" "$SUITE_DIR/ready"; return 1; }
+		move=$(cat "$SUITE_DIR/struck")
 		if retry 3 is_in_doubt; then return 0; fi
 		wait "$mover" || true
-		alive b || host_start b 3>&- 4>&-
+		suite_alive b || host_start b 3>&- 4>&-
 		davit_on b rm --force web 2>/dev/null || true
 		davit_on a rm --force web 2>/dev/null || true
 		echo "try $try was too quick"
 	done
 	return 1
 }
-is_in_doubt() { case "$(move_state "$move")" in committed | serving) true ;; *) false ;; esac && ! alive b; }
+is_in_doubt() { case "$(move_state "$move")" in committed | serving) true ;; *) false ;; esac && ! suite_alive b; }
 
 @test "a move's verdict and state are told to its other side, and to no other peer" {
 	sleeper
