@@ -37,11 +37,7 @@ end_server() {
 	for id in $(ctr_do container list --quiet); do ctr_do container delete "$id"; done
 	kill "$SERVER" && wait "$SERVER"
 	awk -v t="$TMP/" 'index($5, t) == 1 { print $5 }' /proc/self/mountinfo | sort -r | while read -r m; do umount -l "$m"; done
-	retry 5 cgroups_gone
-}
-cgroups_gone() {
-	find /sys/fs/cgroup -depth -type d -path "*/$NAMESPACE*" -exec rmdir {} + 2>/dev/null
-	[ -z "$(find /sys/fs/cgroup -type d -path "*/$NAMESPACE*" 2>/dev/null)" ]
+	retry 5 cgroups_gone "*/$NAMESPACE*"
 }
 
 begin() { # ID OPTION…: in the background

@@ -2,42 +2,14 @@
 # podman with davit-runtime in the place of runc: its everyday commands, and the same outputs as with runc where that is there. Roots, state and
 # configuration are the test's own; no network.
 load ../lib/common
+load ../lib/podman
 
-setup_file() {
-	command -v podman >/dev/null || return 0
-	"$BATS_TEST_DIRNAME/../lib/image.sh" "$BATS_FILE_TMPDIR/image.tar"
-}
-
+setup_file() { podman_image; }
 setup() {
 	common_setup
-	command -v podman >/dev/null || skip "podman is not installed"
-	CGROUP=/davit-podman-$$-$BATS_TEST_NUMBER
-	# The limits that podman would set otherwise may be above those of this machine.
-	printf '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n' \
-		>"$TMP/containers.conf"
-	export CONTAINERS_CONF=$TMP/containers.conf PODMAN_IGNORE_CGROUPSV1_WARNING=1
-	RUNTIME=$BIN/davit-runtime
-	later podman_clean
-	pod import "$BATS_FILE_TMPDIR/image.tar" davit-test
+	podman_setup
 }
 teardown() { common_teardown; }
-
-pod() {
-	podman --root "$TMP/root" --runroot "$TMP/run" --tmpdir "$TMP/tmp" --storage-driver vfs --cgroup-manager cgroupfs --runtime "$RUNTIME" "$@" 2>>"$TMP/errors"
-}
-
-run_in() { pod run --network none --cgroup-parent "$CGROUP" "$@"; }
-
-podman_clean() {
-	pod rm --all --force --time 0
-	# conmon, which is in there too, ends a little after its container.
-	retry 5 cgroups_gone
-}
-
-cgroups_gone() {
-	find /sys/fs/cgroup -depth -type d -path "*$CGROUP*" -exec rmdir {} + 2>/dev/null
-	[ -z "$(find /sys/fs/cgroup -type d -path "*$CGROUP*" 2>/dev/null)" ]
-}
 
 status_of() { pod inspect --format '{{.State.Status}}' "$1"; }
 

@@ -21,6 +21,11 @@ common_teardown() {
 	return 0
 }
 
+cgroups_gone() { # PATTERN of their paths: removes those that are empty; whether none is left
+	find /sys/fs/cgroup -depth -type d -path "$1" -exec rmdir {} + 2>/dev/null
+	[ -z "$(find /sys/fs/cgroup -type d -path "$1" 2>/dev/null)" ]
+}
+
 # retry SECONDS COMMAND…: until it succeeds
 retry() {
 	local end=$((SECONDS + $1))
