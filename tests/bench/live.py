@@ -4,6 +4,7 @@ A busy container is tests/tools/fill (checks every page it writes: one that is l
 the start and length of every request. All moves are davit's default mode unless the row says another.
 """
 import array
+import functools
 import json
 import os
 import signal
@@ -35,9 +36,9 @@ def alive(host, name):
         raise RuntimeError("%s is %s: %s" % (name, state, davit(host, "logs", name)[-300:]))
 
 
-def fill_moves(name, mib, rate, moves, figure, *options):
-    """Median of figure(record) over moves of a filled container, after one that warms both hosts' memory up."""
-    place, figures = ["a", "b"], []
+def fill_moves(name, mib, rate, moves, *options):
+    """Records of moves of a filled container, after one that warms both hosts' memory up."""
+    place, records = ["a", "b"], []
     start("a", name, "%dm" % (mib + mib // 8 + 64), "/bin/fill", str(mib), str(rate))
     try:
         wait_log("a", name, "ready")
@@ -45,10 +46,14 @@ def fill_moves(name, mib, rate, moves, figure, *options):
             record = move(place, name, *options)
             alive(place[0], name)
             if n:
-                figures.append(figure(record))
+                records.append(record)
     finally:
         davit(place[0], "rm", "--force", name)
-    return statistics.median(figures)
+    return records
+
+
+def downtime_ms(records):
+    return statistics.median(r["downtimeUs"] / 1e3 for r in records)
 
 
 def podman_pause(mib, rate):
@@ -68,8 +73,13 @@ def podman_pause(mib, rate):
         subprocess.run([*PODMAN, "rm", "--force", "--time", "0", "bench-busy"], capture_output=True, check=False)
 
 
+@functools.cache
+def busy_moves():
+    return fill_moves("busy", 1024, 20000, 3)
+
+
 def row_busy_downtime():
-    figures = {"davit": fill_moves("busy", 1024, 20000, 3, lambda r: r["downtimeUs"] / 1e3)}
+    figures = {"davit": downtime_ms(busy_moves())}
     figures.update(rounds({"podman": lambda: podman_pause(1024, 20000)}, 1))
     return figures
 
@@ -79,11 +89,7 @@ def row_busy_bytes():
     def ratio(r):
         dirtied = sum(x.get("dirtyPages", 0) for x in r.get("rounds", [])) * 4096
         return r["bytes"] / (1024 * 1024 * 1024 + dirtied)
-    return {"davit": fill_moves("busy", 1024, 20000, 3, ratio)}
-
-
-def row_downtime(mib):
-    return lambda: {"davit": fill_moves("idle", mib, 0, 3 if mib < 2048 else 2, lambda r: r["downtimeUs"] / 1e3)}
+    return {"davit": statistics.median(map(ratio, busy_moves()))}
 
 
 class Load:
@@ -134,7 +140,9 @@ def frozen_at(record, requests, began):
     return max((r for r in requests if r[0] + r[1] > began), key=lambda r: r[1])
 
 
+@functools.cache
 def redis_figures():
+    """What its clients get while memory is copied, and right after: both as parts of what they got before."""
     precopy, p999, plots = [], [], []
     for _ in range(3):
         record, requests, began = redis_move()
@@ -169,15 +177,8 @@ def plot(move_of_redis):
                     (BUILD, BUILD, record["mode"], record["downtimeUs"] / 1e3), os.path.dirname(__file__) + "/move.gnuplot"], check=False)
 
 
-REDIS = []
-
-
 def row_redis(index):
-    def row():
-        if not REDIS:
-            REDIS.extend(redis_figures())
-        return {"davit": REDIS[index]}
-    return row
+    return lambda: {"davit": redis_figures()[index]}
 
 
 def memcpy_to_tmpfs(mib):
@@ -196,10 +197,8 @@ def memcpy_to_tmpfs(mib):
 
 
 def row_stream_2g():
-    def rate(r):
-        return 2048 / (r["downtimeUs"] / 1e6)
-    davit_rate = fill_moves("stream", 2048, 0, 2, rate, "--mode", "stop-and-copy")
-    return {"davit": davit_rate, "limit": statistics.median(memcpy_to_tmpfs(2048) for _ in range(3))}
+    moves = fill_moves("stream", 2048, 0, 2, "--mode", "stop-and-copy")
+    return {"davit": 2048 / (downtime_ms(moves) / 1e3), "limit": statistics.median(memcpy_to_tmpfs(2048) for _ in range(3))}
 
 
 def resident_kb(pid):
@@ -242,7 +241,7 @@ def row_agent_rss():
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        fill_moves("large", 4096, 0, 1, lambda r: 0)
+        fill_moves("large", 4096, 0, 1)
     finally:
         stop.set()
         watcher.join()
@@ -261,11 +260,10 @@ def row_client_pause():
 DOWNTIMES = {}
 
 
-def downtime_row(mib):
+def row_downtime(mib):
     def row():
-        figures = row_downtime(mib)()
-        DOWNTIMES[mib] = figures["davit"]
-        return figures
+        DOWNTIMES[mib] = downtime_ms(fill_moves("idle", mib, 0, 3 if mib < 2048 else 2))
+        return {"davit": DOWNTIMES[mib]}
     return row
 
 
@@ -278,10 +276,10 @@ ROWS = [
     ("move_busy_1g_downtime_ms", "ms", row_busy_downtime, lambda r: r["davit"] <= 150 and (not r["podman"] or r["davit"] <= r["podman"] / 50),
      "≤ 150 and ≤ podman / 50"),
     ("move_busy_1g_bytes_ratio", "", row_busy_bytes, lambda r: r["davit"] <= 1.3, "≤ 1.3"),
-    ("downtime_64m_ms", "ms", downtime_row(64), flat, "flat"),
-    ("downtime_512m_ms", "ms", downtime_row(512), flat, "largest ≤ 1.5 × smallest"),
-    ("downtime_2g_ms", "ms", downtime_row(2048), flat, "largest ≤ 1.5 × smallest"),
-    ("downtime_8g_ms", "ms", downtime_row(8192), flat, "largest ≤ 1.5 × smallest"),
+    ("downtime_64m_ms", "ms", row_downtime(64), flat, "flat"),
+    ("downtime_512m_ms", "ms", row_downtime(512), flat, "largest ≤ 1.5 × smallest"),
+    ("downtime_2g_ms", "ms", row_downtime(2048), flat, "largest ≤ 1.5 × smallest"),
+    ("downtime_8g_ms", "ms", row_downtime(8192), flat, "largest ≤ 1.5 × smallest"),
     ("redis_set_during_precopy_ratio", "", row_redis(0), lambda r: r["davit"] >= 0.95, "≥ 0.95 of before"),
     ("redis_p999_after_ratio", "", row_redis(1), lambda r: r["davit"] <= 10, "≤ 10 × before"),
     ("stream_2g_mb_s", "MiB/s", row_stream_2g, lambda r: r["davit"] >= 0.5 * r["limit"], "≥ 0.5 × limit, over TLS"),
