@@ -87,7 +87,7 @@ def row_busy_downtime():
 def row_busy_bytes():
     """Bytes sent for each byte of memory and of pages that were written meanwhile."""
     def ratio(r):
-        dirtied = sum(x.get("dirtyPages", 0) for x in r.get("rounds", [])) * 4096
+        dirtied = sum(x["dirtyRate"] * x["durationUs"] / 1e6 for x in r["rounds"]) * 4096
         return r["bytes"] / (1024 * 1024 * 1024 + dirtied)
     return {"davit": statistics.median(map(ratio, busy_moves()))}
 
