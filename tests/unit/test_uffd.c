@@ -273,7 +273,8 @@ static void a_filter_of_seccomp_does_not_see_it(void **state)
 	if (pid == 0) {
 		char c;
 		allow_little();
-		_exit(read(wake[0], &c, 1) == 1 ? 0 : 1);
+		// By the bare calls: a sanitizer's own read and end make others, which would be killed.
+		syscall(SYS_exit_group, syscall(SYS_read, wake[0], &c, 1) == 1 ? 0 : 1);
 	}
 	wait_in(pid, SYS_read);
 	for (int k = 0; k < TIMES; k++)
