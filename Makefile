@@ -60,7 +60,7 @@ BIN := $(BUILD)/bin
 LIBEXEC := $(BUILD)/libexec
 PROGS := $(BIN)/davit-runtime $(BIN)/davit-monitor $(BIN)/davitd $(BIN)/davit $(LIBEXEC)/davit-mover $(LIBEXEC)/criu/tar
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
-UNIT := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(BUILD)/tests/corectl
+UNIT := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%) $(BUILD)/tests/corectl $(BUILD)/tests/table
 
 ifeq ($(VERBOSE),)
 .SILENT:
@@ -156,6 +156,10 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(L_runtime) $(LIB)/libcli.a $(LIB
 # Stands in for davitd before the runtime core.
 $(BUILD)/tests/corectl: $(BUILD)/obj/tests/lib/corectl.o $(BUILD)/obj/tests/lib/source.o $(L_proto) $(L_base)
 	$(LINK) $^ $(call libs,$(PKGS)) -lpthread
+
+# Prints the handover's table for the model checker.
+$(BUILD)/tests/table: $(BUILD)/obj/tests/model/table.o $(L_migrate) $(L_proto) $(L_base)
+	$(LINK) $^ $(call libs,$(PKGS) $(PKGS_MIGRATE)) -lpthread
 
 # Small programs that tests put into containers: static, so that an image needs nothing else.
 TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))

@@ -127,6 +127,10 @@ static void ask_verdict(struct world *w)
 /* The rest of the memory, over a new connection where there is none. */
 static void serve(struct world *w)
 {
+	if (w->s.box == BOX_NONE) {
+		fire(&w->s, EVENT_MEMORY_LOST);
+		return;
+	}
 	if (!w->link && (!w->t.alive || w->t.state != TARGET_FILLING)) { /* refused */
 		w->s.action = ACTION_ASK_STATE;
 		return;
