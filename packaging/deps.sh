@@ -7,7 +7,7 @@ BUILD="build-essential pkg-config protobuf-compiler protobuf-c-compiler libproto
 	libnl-route-3-dev libnftables-dev libarchive-dev zlib1g-dev libsodium-dev libxxhash-dev libzstd-dev liblz4-dev libmicrohttpd-dev libsqlite3-dev libgnutls28-dev
 	libcurl4-openssl-dev libsystemd-dev"
 DEMO="redis-tools cron curl jq openssl iproute2 nftables busybox-static python3 util-linux"
-TESTS="bats libcmocka-dev shellcheck clang libclang-rt-dev strace attr acl iputils-ping libcap2-bin xz-utils zstd netcat-openbsd procps sqlite3 nginx-light memcached"
+TESTS="bats libcmocka-dev shellcheck clang libclang-rt-dev strace attr acl iputils-ping libcap2-bin xz-utils zstd netcat-openbsd procps sqlite3 nginx-light memcached spin"
 BENCH="runc crun podman conmon catatonit containerd hyperfine gnuplot-nox"
 VM="qemu-system-x86 qemu-utils mmdebstrap ipxe-qemu seabios e2fsprogs cpio"
 

@@ -73,7 +73,7 @@ if [ ${#files[@]} = 0 ]; then
 		src=${src##*/}
 		files+=("$DAVIT_BUILD/tests/${src%.c}")
 	done
-	files+=(tests/integration/*.bats tests/e2e/*.bats tests/fault/*.bats tests/fuzz/*.bats tests/vm/*.bats)
+	files+=(tests/integration/*.bats tests/e2e/*.bats tests/model/*.bats tests/fault/*.bats tests/fuzz/*.bats tests/vm/*.bats)
 fi
 for f in "${files[@]}"; do
 	run_file "$f"
