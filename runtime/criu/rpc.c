@@ -7,16 +7,21 @@
  *
  * Cancelling: a criu that is killed in the middle of a dump would leave foreign code in the tasks. So our half of the socket is shut, and the page
  * socket with it: criu then fails at its next notification or page, undoes what it did and still tells its result. Only if that takes longer than
- * CANCEL_GRACE_MS is it killed. There is no limit on a dump or restore as a whole: they take as long as the memory needs, and the
- * caller holds cancel_fd; all other requests have REQUEST_LIMIT_MS. */
+ * CANCEL_GRACE_MS is it killed. One that somebody else killed is known by its pidfd, since what it forked has its socket open too; what a restore
+ * had made by then stands unfinished for ever, comes to us, its next reaper, and is killed here. There is no limit on a dump or restore as a whole:
+ * they take as long as the memory needs, and the caller holds cancel_fd; all other requests have REQUEST_LIMIT_MS. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/file.h"
@@ -38,6 +43,7 @@ struct session {
 	const struct criu_call *call;
 	int sock, messages; /* messages: a memfd that takes criu's stderr */
 	pid_t pid, root;    /* root: init of a restore */
+	int pidfd;
 	bool cancelled, callback_failed;
 	int64_t deadline; /* ns of CLOCK_MONOTONIC, or 0 */
 };
@@ -106,7 +112,9 @@ static int start(struct session *s, const struct criu_mounts *m, struct err *e)
 	struct criu_environment env;
 	criu_environment_make(&env);
 	struct proc_spawn spawn = { .path = c->criu, .argv = argv, .envp = env.envp, .fds = fds, .nfds = n, .child = child_step, .arg = &step };
-	s->pid = proc_spawn(&spawn, NULL, e);
+	if (c->req->type == CRIU__REQ_TYPE__REQ_RESTORE && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+		return err_sys(e, errno, "criu: PR_SET_CHILD_SUBREAPER");
+	s->pid = proc_spawn(&spawn, &s->pidfd, e);
 	return s->pid < 0 ? -1 : 0;
 }
 
@@ -124,20 +132,24 @@ static void cancel(struct session *s)
 /* 1: criu has said something; -1: its time is over. */
 static int wait_message(struct session *s, struct err *e)
 {
-	struct pollfd p[2] = { { .fd = s->sock, .events = POLLIN }, { .fd = s->call->cancel_fd, .events = POLLIN } };
+	struct pollfd p[3] = { { .fd = s->sock, .events = POLLIN },
+			       { .fd = s->call->cancel_fd, .events = POLLIN },
+			       { .fd = s->pidfd, .events = POLLIN } };
 
 	for (;;) {
 		int timeout = -1;
 		if (s->deadline)
 			timeout = (int)(MAX(s->deadline - clock_now_ns(CLOCK_MONOTONIC), 0) / NSEC_PER_MSEC);
 		p[1].fd = s->cancelled ? -1 : s->call->cancel_fd;
-		int n = poll(p, 2, timeout);
+		int n = poll(p, 3, timeout);
 		if (n < 0 && errno != EINTR)
 			return err_sys(e, errno, "criu: poll");
 		if (n == 0)
 			return err_set(e, ERR_TIMEOUT, 0, "criu does not answer");
 		if (n > 0 && p[0].revents)
 			return 1;
+		if (n > 0 && p[2].revents)
+			return err_set(e, ERR_CRIU, 0, "criu was killed");
 		if (n > 0 && p[1].revents)
 			cancel(s);
 	}
@@ -242,6 +254,25 @@ static void reap_root(struct session *s)
 	proc_wait(s->root, EXIT_LIMIT_MS, NULL);
 }
 
+/* The first of our children, or 0. */
+static pid_t first_child(void)
+{
+	auto_free char *path = mem_printf(NULL, "/proc/self/task/%d/children", (int)syscall(SYS_gettid));
+	auto_free char *text = path ? file_read(AT_FDCWD, path, 1 << 16, NULL, NULL) : NULL;
+
+	return text ? (pid_t)strtol(text, NULL, 10) : 0;
+}
+
+/* Of a criu that was killed in a restore: kills what it left, which is ours by now, or will be when its parent has gone. */
+static void reap_orphans(void)
+{
+	for (pid_t pid; (pid = first_child()) > 0;) {
+		kill(pid, SIGKILL);
+		if (proc_wait(pid, EXIT_LIMIT_MS, NULL) == -1 && kill(pid, 0) == 0)
+			return; /* it does not end */
+	}
+}
+
 static void finish(struct session *s, bool answered)
 {
 	if (!answered && s->cancelled)
@@ -256,7 +287,7 @@ static void finish(struct session *s, bool answered)
 
 static Criu__CriuResp *run(const struct criu_call *c, const struct criu_mounts *m, Davit__ObstacleList *obstacles, struct err *e)
 {
-	struct session s = { .call = c, .sock = -1, .messages = -1, .pid = -1 };
+	struct session s = { .call = c, .sock = -1, .messages = -1, .pid = -1, .pidfd = -1 };
 	struct err mine = { 0 };
 
 	if (start(&s, m, e) < 0) {
@@ -271,6 +302,8 @@ static Criu__CriuResp *run(const struct criu_call *c, const struct criu_mounts *
 	finish(&s, resp != NULL);
 	if (!success) {
 		reap_root(&s);
+		if (!resp && c->req->type == CRIU__REQ_TYPE__REQ_RESTORE)
+			reap_orphans();
 		explain(&s, resp, obstacles, &mine);
 		if (mine.code == ERR_NONE)
 			err_set(&mine, ERR_CRIU, 0, "%s: CRIU refused and gave no reason", request_name(c->req->type));
@@ -278,6 +311,7 @@ static Criu__CriuResp *run(const struct criu_call *c, const struct criu_mounts *
 			*e = mine;
 	}
 	fd_closep(&s.messages);
+	fd_closep(&s.pidfd);
 	return success ? steal_ptr(&resp) : NULL;
 }
 
