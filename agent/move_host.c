@@ -1,6 +1,7 @@
 /* What the agent gives to each incoming move: a core, facts, a reservation of identity, the source's verdict; and what it does when a record
  * changes. The container of an incoming move is held ("migrating") from its reservation until it runs here or was dropped. */
 #include "agent/move_host.h"
+#include <poll.h>
 #include <string.h>
 #include "agent/db/address.h"
 #include "agent/db/container.h"
@@ -10,6 +11,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "migrate/mover.h"
+
+#define STORE_RETRY_MS 500
 
 static int host_open_core(void *arg, struct core *out, struct err *e)
 {
@@ -91,14 +94,14 @@ static int host_reserve(void *arg, const Davit__StreamOffer *offer, Davit__IdRan
 	return -1;
 }
 
-static void host_release(void *arg, const Davit__StreamOffer *offer)
+static int host_release(void *arg, const Davit__StreamOffer *offer, struct err *e)
 {
 	struct agent *a = arg;
-	struct err e = { 0 };
 
-	if (db_container_delete(a->db, offer->spec->name, &e) < 0)
-		log_err(LOG_LEVEL_ERROR, "release an incoming container", &e);
+	if (db_container_delete(a->db, offer->spec->name, e) < 0)
+		return -1;
 	hold_drop(&a->holds, offer->spec->name);
+	return 0;
 }
 
 static int host_ask_verdict(void *arg, const char *url, const char *id, enum handover_verdict *out, struct err *e)
@@ -115,15 +118,27 @@ static bool runs(const Davit__MoveRecord *r)
 	return str_eq(r->state, "running") || str_eq(r->state, "filling") || str_eq(r->state, "stranded");
 }
 
+/* How a move ended is written down however long its disk is full: else it would look like one under way until davitd starts again. */
+static void store(const struct agent *a, const Davit__MoveRecord *r)
+{
+	struct err e = { 0 };
+
+	while (db_move_put(a->db, r, &e) < 0) {
+		log_err(LOG_LEVEL_WARN, "move not stored", &e);
+		err_clear(&e);
+		if (!r->finished_at || a->stopping)
+			return;
+		poll(NULL, 0, STORE_RETRY_MS);
+	}
+}
+
 static void host_changed(void *arg, const Davit__MoveRecord *r, const Davit__StreamOffer *offer)
 {
 	struct agent *a = arg;
 	Davit__Event ev = DAVIT__EVENT__INIT;
 	auto_pb(Davit__MoveRecord) *before = db_move_get(a->db, r->id, &(struct err){ 0 });
-	struct err e = { 0 };
 
-	if (db_move_put(a->db, r, &e) < 0)
-		log_err(LOG_LEVEL_WARN, "move not stored", &e);
+	store(a, r);
 	if (before && str_eq(before->state, r->state))
 		return;
 	ev.type = (char *)(uintptr_t) "migration.state";

@@ -119,6 +119,15 @@ static int view_add(struct journal_view *v, Davit__JournalEntry *entry, struct e
 	return 0;
 }
 
+/* Nothing but zeroes: the disk was full before its first entry, which precedes anything else of a move. */
+static bool never_begun(const char *p, size_t n)
+{
+	size_t at = 0;
+	while (at < n && p[at] == 0)
+		at++;
+	return at >= n;
+}
+
 /* Fills *v from the file; *end: where the next entry goes. */
 static int read_entries(int fd, const char *id, struct journal_view *v, uint64_t *end, uint64_t *size, struct err *e)
 {
@@ -133,6 +142,10 @@ static int read_entries(int fd, const char *id, struct journal_view *v, uint64_t
 	}
 	*end = at;
 	*size = n;
+	if (!v->first && never_begun(p, n)) {
+		err_set(e, ERR_NOT_FOUND, 0, "move %s did not come so far as to have a journal here", id);
+		goto fail;
+	}
 	if (!v->first || !v->record) {
 		err_set(e, ERR_CORRUPT, 0, "the journal of move %s has no whole entry", id);
 		goto fail;

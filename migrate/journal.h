@@ -28,7 +28,7 @@ void journal_view_free(struct journal_view *v);
 
 /* Makes FOLDER/ID and an empty journal in it, durably. ERR_EXISTS. id: checked, 32 hex digits. */
 int journal_create(const char *folder, const char *id, struct journal *out, struct err *e);
-/* Opens for writing what is there and reads it. ERR_NOT_FOUND, ERR_BUSY (a writer lives), ERR_CORRUPT (not one whole entry). */
+/* Opens for writing what is there and reads it. ERR_NOT_FOUND (also: not one entry came to the disk), ERR_BUSY (a writer lives), ERR_CORRUPT. */
 int journal_open(const char *folder, const char *id, struct journal *out, struct journal_view *v, struct err *e);
 /* Reads without the lock. durable: what was read is on disk before this returns, so it may be told to the other side. */
 int journal_read(const char *folder, const char *id, bool durable, struct journal_view *v, struct err *e);

@@ -27,12 +27,13 @@ struct target_host {
 	Davit__HostFacts *(*facts)(void *arg, struct err *e);
 	/* Takes name, ids and addresses for the container, so that nobody else takes them meanwhile; ERR_EXISTS, … are reasons to refuse. *ids comes
 	 * as the source's and goes as the range that it gets here (CRIU's images are fitted to it). Called before prepare; must outlive the process.
-	 * `release` undoes it if the move is dropped, also by target_recover. Both may be NULL. */
+	 * `release` undoes it if the move is dropped, also by target_recover; it is repeated until it is done (0). Both may be NULL. */
 	int (*reserve)(void *arg, const Davit__StreamOffer *offer, Davit__IdRange *ids, struct err *e);
-	void (*release)(void *arg, const Davit__StreamOffer *offer);
+	int (*release)(void *arg, const Davit__StreamOffer *offer, struct err *e);
 	/* Asks source_url/v1/peer/moves/{move_id}/verdict (migrate/mover.h: mover_ask). 0 or -1 (not reached: asked again later). */
 	int (*ask_verdict)(void *arg, const char *source_url, const char *move_id, enum handover_verdict *out, struct err *e);
-	/* The record changed (state, phase); r->state "running" means that the container is this host's from now on. May be NULL. */
+	/* The record changed (state, phase); r->state "running" means that the container is this host's from now on. The last time, with finishedAt,
+	 * it returns only when the end is stored, or the agent ends. May be NULL. */
 	void (*changed)(void *arg, const Davit__MoveRecord *r, const Davit__StreamOffer *offer);
 	void *arg;
 };

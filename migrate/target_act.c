@@ -114,6 +114,35 @@ static int reserve(struct target *t, struct err *e)
 	return 0;
 }
 
+static void release(struct target *t)
+{
+	struct err e = { 0 };
+	while (t->reserved && t->host.release && t->host.release(t->host.arg, t->offer, &e) < 0) {
+		log_err(LOG_LEVEL_ERROR, "give back what was reserved for a move", &e);
+		err_clear(&e);
+		if (!target_sleep(t, RETRY_MS))
+			return;
+	}
+	t->reserved = false;
+}
+
+/* The disk did not take a journal: nothing of the move stays here, and what was reserved for it was written down, so its end is too. */
+static void refuse_reserved(struct target *t, const struct err *why)
+{
+	if (!t->error.code)
+		t->error = *why;
+	target_refuse(t, why, NULL);
+	target_end_stream(t);
+	journal_close(&t->journal);
+	journal_remove(t->host.folder, t->id, NULL);
+	release(t);
+	if (!t->record.m)
+		return;
+	pthread_mutex_lock(&t->lock);
+	record_state(&t->record, handover_state_name(TARGET_DROPPED), NULL);
+	pthread_mutex_unlock(&t->lock);
+}
+
 /* Takes the offer over. */
 void target_on_offer(struct target *t, Davit__StreamOffer *offer)
 {
@@ -131,10 +160,12 @@ void target_on_offer(struct target *t, Davit__StreamOffer *offer)
 		t->ends = true;
 		return;
 	}
-	if (reserve(t, &e) < 0 || open_journal(t, &e) < 0) {
+	if (reserve(t, &e) < 0) {
 		target_refuse(t, &e, NULL);
-		if (t->reserved && t->host.release)
-			t->host.release(t->host.arg, offer);
+		return;
+	}
+	if (open_journal(t, &e) < 0) {
+		refuse_reserved(t, &e);
 		return;
 	}
 	target_phase(t, "offer", true);
@@ -323,10 +354,9 @@ static void act_drop(struct target *t)
 		if (!target_sleep(t, RETRY_MS))
 			return;
 	}
-	if (t->reserved && t->host.release)
-		t->host.release(t->host.arg, t->offer);
-	t->reserved = false;
-	target_event(t, EVENT_DROPPED);
+	release(t);
+	if (!t->reserved)
+		target_event(t, EVENT_DROPPED);
 }
 
 void target_ask_verdict(struct target *t)

@@ -254,10 +254,12 @@ static void finish(struct target *t)
 		record_finish(&t->record, handover_answer_in(t->state) == ANSWER_RUNNING ? NULL : &t->error, t->detail);
 	}
 	t->lost_told = true;
+	pthread_mutex_unlock(&t->lock);
+	target_tell(t);
+	pthread_mutex_lock(&t->lock);
 	t->settled = !t->stop || over(t);
 	pthread_cond_broadcast(&t->changed);
 	pthread_mutex_unlock(&t->lock);
-	target_tell(t);
 }
 
 void *target_work(void *arg)

@@ -11,6 +11,7 @@
 #include "base/thread.h"
 
 #define JOB_STACK ((size_t)512 << 10)
+#define STORE_RETRY_MS 500
 #define RATE_WINDOW_NS (2 * NSEC_PER_SEC)
 
 void job_table_init(struct job_table *t)
@@ -99,19 +100,29 @@ static void leave(struct job *j)
 	pthread_mutex_unlock(&t->lock);
 }
 
-/* Writes the end down, frees the container, then lets those who wait see it, in this order. */
+static bool store_end(const struct job *j, const Davit__Operation *op)
+{
+	struct err e = { 0 };
+
+	if (op && db_operation_put(j->agent->db, op, true, &e) == 0)
+		return true;
+	log_err(LOG_LEVEL_ERROR, "operation not stored", &e);
+	return false;
+}
+
+/* Writes the end down, frees the container, then lets those who wait see it, in this order. If the disk does not take it now, they see it from memory
+ * until the disk does. */
 static void finish(struct job *j, int result, const struct err *e)
 {
 	auto_pb(Davit__Operation) *op = NULL;
-	struct err failed = { 0 };
+	bool stored;
 
 	lock(j);
 	op = pb_dup(&j->op->base, NULL);
 	unlock(j);
 	if (op)
 		set_ended(j, op, result, e);
-	if (!op || db_operation_put(j->agent->db, op, true, &failed) < 0)
-		log_err(LOG_LEVEL_ERROR, "operation not stored", &failed);
+	stored = store_end(j, op);
 	if (j->op->container)
 		hold_drop(&j->agent->holds, j->op->container);
 	lock(j);
@@ -123,6 +134,10 @@ static void finish(struct job *j, int result, const struct err *e)
 	}
 	unlock(j);
 	tell(j, "operation.ended");
+	while (!stored && !j->agent->stopping) {
+		job_sleep(j, STORE_RETRY_MS);
+		stored = store_end(j, j->op);
+	}
 	leave(j);
 	job_free(j);
 }

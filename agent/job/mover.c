@@ -20,6 +20,7 @@
 
 #define ASK_TIMEOUT_MS 5000
 #define FORCE_WAIT_MS 8000
+#define STORE_RETRY_MS 500
 /* Of a move's time limit, copying may take so much: then it freezes, or gives up by itself, which tells more than being cancelled. */
 #define COPY_SHARE_PERCENT 80
 #define DOWNTIME_MAX_MS 60000
@@ -70,6 +71,11 @@ static void put_record(Davit__Operation *op, void *arg)
 {
 	pb_freep(&op->move);
 	op->move = arg;
+}
+
+static void copy_record(Davit__Operation *op, void *arg)
+{
+	*(Davit__MoveRecord **)arg = op->move ? pb_dup(&op->move->base, NULL) : NULL;
 }
 
 static void tell(struct agent *a, const char *type, Davit__MoveRecord *m)
@@ -210,10 +216,10 @@ static int settle_untouched(struct job *j, struct outcome *o, struct err *e)
 	auto_pb(Davit__MoveRecord) *m = db_move_get(job_agent(j)->db, job_id(j), e);
 	char now[32];
 
-	snprintf(o->state, sizeof(o->state), "aborted");
-	if (!m || pb_set_str(&m->state, o->state, e) < 0 || pb_set_str(&m->finished_at, clock_rfc3339(clock_now_ns(CLOCK_REALTIME), now), e) < 0)
+	if (!m || pb_set_str(&m->state, "aborted", e) < 0 || pb_set_str(&m->finished_at, clock_rfc3339(clock_now_ns(CLOCK_REALTIME), now), e) < 0)
 		return -1;
-	return db_move_put(job_agent(j)->db, m, e);
+	take_record(j, steal_ptr(&m), o);
+	return 0;
 }
 
 /* The target runs and lacks memory that is here: a mover serves it over a new connection. How it goes is asked afterwards. */
@@ -269,14 +275,33 @@ static int settle(struct job *j, struct outcome *o, struct err *e)
 	return err_set(e, ERR_IN_DOUBT, 0, "davitd ends before the outcome of move %s is known; the next one goes on with it", job_id(j));
 }
 
+/* The end of a move is written down however long the disk is full: else it would look like one under way, and its container like one that is here,
+ * until davitd starts again. */
+static int store_end(struct job *j, bool moved, struct err *e)
+{
+	struct agent *a = job_agent(j);
+	auto_pb(Davit__MoveRecord) *m = NULL;
+
+	job_update(j, copy_record, &m);
+	while ((m && db_move_put(a->db, m, e) < 0) || (moved && db_container_delete(a->db, job_container(j), e) < 0)) {
+		if (a->stopping)
+			return -1;
+		log_err(LOG_LEVEL_ERROR, "the end of a move is not stored", e);
+		err_clear(e);
+		job_sleep(j, STORE_RETRY_MS);
+	}
+	return 0;
+}
+
 /* What the end of a move means for this host. */
 static int conclude(struct job *j, const struct move_args *args, struct outcome *o, struct err *e)
 {
 	struct agent *a = job_agent(j);
+	bool moved = str_eq(o->state, "done") && !args->job.check_only;
 
-	if (str_eq(o->state, "done") && !args->job.check_only) {
-		if (db_container_delete(a->db, job_container(j), e) < 0)
-			return -1;
+	if (!args->job.check_only && store_end(j, moved, e) < 0)
+		return -1;
+	if (moved) {
 		view_tell(a, "container.moved", job_container(j));
 		return 0;
 	}
@@ -300,8 +325,11 @@ static int run(struct job *j, void *arg, struct err *e)
 	struct mover m;
 
 	if (!args->recover) {
-		if (start_mover(j, args, &m, e) < 0)
+		if (start_mover(j, args, &m, e) < 0) {
+			if (!o.check && settle_untouched(j, &o, &o.err) == 0)
+				store_end(j, false, &o.err);
 			return -1;
+		}
 		if (follow(j, &m, args->timeout_ns, &o, &o.err) < 0)
 			o.failed = true;
 		mover_close(&m);

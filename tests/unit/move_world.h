@@ -25,7 +25,8 @@ struct world {
 	struct source *s;
 	struct target *t;
 	bool source_gone; /* its verdict may be asked for only when nobody works on it */
-	unsigned reserved, released;
+	unsigned reserved, released, release_fails;
+	char ended[32]; /* the target's last state, where the test notes it */
 };
 
 static inline int open_core(void *arg, struct core *out, struct err *e)
@@ -50,11 +51,16 @@ static inline int reserve(void *arg, const Davit__StreamOffer *offer, Davit__IdR
 	return 0;
 }
 
-static inline void release(void *arg, const Davit__StreamOffer *offer)
+static inline int release(void *arg, const Davit__StreamOffer *offer, struct err *e)
 {
 	struct world *w = arg;
 	(void)offer;
+	if (w->release_fails > 0) {
+		w->release_fails--;
+		return err_set(e, ERR_IO, 0, "the disk is full");
+	}
 	w->released++;
+	return 0;
 }
 
 static inline int ask_verdict(void *arg, const char *url, const char *id, enum handover_verdict *out, struct err *e)

@@ -55,6 +55,11 @@ static int until_cancelled(struct job *j, void *arg, struct err *e)
 static const struct job_kind good = { "good", "good work", succeed, NULL }, bad = { "bad", "bad work", go_wrong, NULL },
 			     slow = { "slow", "slow work", until_cancelled, NULL };
 
+static bool is_running(const Davit__Operation *op)
+{
+	return strcmp(op->state, "running") == 0;
+}
+
 static void job_ends_and_is_kept(void **state)
 {
 	struct err e = { 0 };
@@ -72,6 +77,29 @@ static void job_ends_and_is_kept(void **state)
 	assert_null(hold_reason(&agent.holds, "web"));
 	assert_int_equal(job_cancel(&agent, begun->id, &e), -1);
 	assert_int_equal(e.code, ERR_STATE);
+}
+
+static void end_is_stored_when_the_disk_takes_it_again(void **state)
+{
+	struct err e = { 0 };
+	auto_pb(Davit__Operation) *begun = job_start(&agent, &slow, "web", NULL, NULL, &e);
+	auto_pb(Davit__Operation) *seen = NULL, *stored = NULL;
+
+	(void)state;
+	assert_true(db_exec(agent.db, &e, "PRAGMA query_only=1", "") >= 0);
+	assert_int_equal(job_cancel(&agent, begun->id, &e), 0);
+	while (!seen || is_running(seen)) {
+		pb_freep(&seen);
+		seen = job_wait(&agent, begun->id, 5, &e);
+	}
+	assert_string_equal(seen->state, "cancelled");
+	stored = db_operation_get(agent.db, begun->id, &e);
+	assert_string_equal(stored->state, "running");
+	assert_true(db_exec(agent.db, &e, "PRAGMA query_only=0", "") >= 0);
+	pb_freep(&stored);
+	job_stop_all(&agent, 5000);
+	stored = db_operation_get(agent.db, begun->id, &e);
+	assert_string_equal(stored->state, "cancelled");
 }
 
 static void failure_is_told_with_its_code(void **state)
@@ -138,6 +166,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(job_ends_and_is_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(end_is_stored_when_the_disk_takes_it_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(failure_is_told_with_its_code, setup, teardown),
 		cmocka_unit_test_setup_teardown(cancel_ends_a_job_and_a_held_container_is_busy, setup, teardown),
 		cmocka_unit_test_setup_teardown(more_operations_than_allowed_are_refused, setup, teardown),

@@ -185,6 +185,21 @@ static void unknown_moves_and_known_ones_are_told_apart(void **state)
 	assert_int_equal(e.code, ERR_NOT_FOUND);
 }
 
+static void disk_that_was_full_before_the_first_entry_leaves_no_move(void **state)
+{
+	auto_journal_view struct journal_view v = { 0 };
+	struct err e = { 0 };
+	struct journal j;
+	assert_int_equal(journal_create(*state, ID, &j, &e), 0);
+	journal_close(&j);
+	assert_int_equal(journal_open(*state, ID, &j, &v, &e), -1);
+	assert_int_equal(e.code, ERR_NOT_FOUND);
+	auto_close int fd = journal_file(*state);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(journal_read(*state, ID, true, &v, &e), -1);
+	assert_int_equal(e.code, ERR_NOT_FOUND);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -196,6 +211,7 @@ int main(void)
 		unit_in_folder(journal_grows_over_its_first_zeroes),
 		unit_in_folder(journal_has_one_writer),
 		unit_in_folder(ids_that_are_none_are_refused),
+		unit_in_folder(disk_that_was_full_before_the_first_entry_leaves_no_move),
 		unit_in_folder(unknown_moves_and_known_ones_are_told_apart),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

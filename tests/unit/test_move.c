@@ -103,6 +103,37 @@ static void refusal_comes_before_the_container_is_touched(void **state)
 	unmake(&w);
 }
 
+/* Notes how the record of an incoming move ended. */
+static void note_end(void *arg, const Davit__MoveRecord *r, const Davit__StreamOffer *offer)
+{
+	struct world *w = arg;
+	(void)offer;
+	if (r->finished_at)
+		snprintf(w->ended, sizeof(w->ended), "%s", r->state);
+}
+
+static void disk_that_takes_no_journal_refuses_the_move_and_gives_everything_back(void **state)
+{
+	const Davit__Error *detail;
+	struct err e = { 0 };
+	struct world w;
+	make(&w, *state);
+	w.host.changed = note_end;
+	w.release_fails = 1;
+	assert_int_equal(rmdir(w.folder_b), 0);
+	start(&w);
+	carry(&w, FAULT_NONE, 0);
+	assert_int_equal(source_result(w.s, &detail, &e), -1);
+	assert_string_equal(source_record(w.s)->state, "aborted");
+	assert_true(target_wait(w.t, 5000));
+	assert_int_equal(w.reserved, 1);
+	assert_int_equal(w.released, 1);
+	assert_string_equal(w.ended, "dropped");
+	source_free(w.s);
+	target_unref(w.t);
+	unmake(&w);
+}
+
 static void check_only_leaves_no_trace(void **state)
 {
 	const Davit__Error *detail;
@@ -210,6 +241,7 @@ int main(void)
 		unit_in_folder(every_phase_is_on_the_time_line),
 		unit_in_folder(failure_of_either_core_lets_the_source_go_on),
 		unit_in_folder(refusal_comes_before_the_container_is_touched),
+		unit_in_folder(disk_that_takes_no_journal_refuses_the_move_and_gives_everything_back),
 		unit_in_folder(check_only_leaves_no_trace),
 		unit_in_folder(obstacle_is_told_before_anything_is_asked_of_the_target),
 		unit_in_folder(cancel_lets_the_source_go_on),
