@@ -8,6 +8,11 @@ BUILD="build-essential pkg-config protobuf-compiler protobuf-c-compiler libproto
 	libcurl4-openssl-dev libsystemd-dev"
 DEMO="redis-tools cron curl jq openssl iproute2 nftables busybox-static python3 util-linux"
 TESTS="bats libcmocka-dev shellcheck clang libclang-rt-dev strace attr acl iputils-ping libcap2-bin xz-utils zstd netcat-openbsd procps sqlite3 nginx-light memcached spin"
+# The programs of tests/e2e/workloads.bats, from wherever they came; 150 MB to fetch where none is there.
+LOADS=
+command -v javac >/dev/null || LOADS="default-jdk-headless"
+command -v node >/dev/null || LOADS="$LOADS nodejs"
+[ -n "$(find /usr/lib/postgresql -name pgbench 2>/dev/null)" ] || LOADS="$LOADS postgresql"
 BENCH="runc crun podman conmon catatonit containerd hyperfine gnuplot-nox"
 VM="qemu-system-x86 qemu-utils mmdebstrap ipxe-qemu seabios e2fsprogs cpio"
 
@@ -61,6 +66,7 @@ fi
 	demo) ;;
 	*)
 		install_for "test runners and tools" $TESTS
+		install_for "programs that the tests move while they work" $LOADS
 		install_for "runtimes to compare with" $BENCH
 		install_for "virtual machines for tests on other kernels" $VM
 		;;

@@ -6,7 +6,13 @@ load ../lib/suite
 setup_file() {
 	suite_needs nginx memcached || return 0
 	suite_up loads
-	suite_start loads "$(command -v nginx)" "$(command -v memcached)" "$DAVIT_BUILD/tools/tree=/bin/tree"
+	# What is too large to copy is mounted: the same storage on all hosts.
+	local h loads=$BATS_TEST_DIRNAME/loads
+	for h in a b; do echo '{"bindPathsReadOnly": ["/usr", "/etc"]}' >"$HOSTS_DIR/$h/policy.json"; done
+	mkdir "$SUITE_DIR/java"
+	javac -d "$SUITE_DIR/java" "$loads/Server.java"
+	suite_start loads "$(command -v nginx)" "$(command -v memcached)" "$DAVIT_BUILD/tools/tree=/bin/tree" "$loads/server.py=/srv/server.py" \
+		"$loads/server.js=/srv/server.js" "$SUITE_DIR/java/Server.class=/srv/Server.class"
 }
 teardown_file() { suite_down; }
 setup() {
@@ -89,6 +95,106 @@ there_and_back() { # NAME
 	wait "$client" || { cat "$TMP/out"; return 1; }
 	client=
 	grep -q '^right' "$TMP/out"
+}
+
+# A server in the container that clients of this folder's keep busy: what they ask is answered in order on the connections that they have, and the server finds
+# its own threads, timers and clocks right.
+moves_under_clients() { # NAME ADDRESS RUN_OPTION… -- COMMAND…
+	local name=$1 address=$2
+	shift 2
+	davit_on a run --detach --name "$name" --image loads --network lan --ip "$address" --mount /usr:/usr:ro,shared "$@" >/dev/null
+	mkfifo "$TMP/end"
+	nsenter "--net=/run/netns/dv$HOSTS_TAG-switch" -- python3 "$BATS_TEST_DIRNAME/loads/client.py" "$address" 8 <"$TMP/end" >"$TMP/out" 2>&1 3>&- &
+	client=$!
+	exec 9>"$TMP/end"
+	retry 20 grep -q going "$TMP/out"
+	there_and_back "$name"
+	exec 9>&-
+	wait "$client" || { cat "$TMP/out"; return 1; }
+	client=
+	grep -q '^right' "$TMP/out"
+}
+
+redis_of() { in_host switch redis-cli -h 10.91.0.65 "$@"; }
+
+@test "redis: pipelined clients miss no answer, and its append-only file has every write" {
+	davit_on a run --detach --name redis --image loads --network lan --ip 10.91.0.65 --mount /usr:/usr:ro,shared --memory 256m --user 999:999 --workdir /data -- \
+		/usr/bin/redis-server --bind 0.0.0.0 --protected-mode no --enable-debug-command yes --save '' --appendonly yes >/dev/null
+	retry 10 eval '[ "$(redis_of ping 2>/dev/null)" = PONG ]'
+	nsenter "--net=/run/netns/dv$HOSTS_TAG-switch" -- redis-benchmark -h 10.91.0.65 -l -q -c 16 -P 32 -r 100000 -t incr,lpush >"$TMP/out" 2>&1 3>&- &
+	local bench=$!
+	nsenter "--net=/run/netns/dv$HOSTS_TAG-switch" -- python3 - 10.91.0.65 "$TMP/stop" >"$TMP/counted" 2>&1 3>&- <<-'PY' &
+		import os, socket, sys
+		f = socket.create_connection((sys.argv[1], 6379), 20).makefile("rwb")
+		n = 0
+		while not os.path.exists(sys.argv[2]):
+		    f.write(b"INCR n\r\n" * 50)
+		    f.flush()
+		    for _ in range(50):
+		        n += 1
+		        got = f.readline()
+		        assert got == b":%d\r\n" % n, (n, got)
+		print(n)
+	PY
+	client=$!
+	retry 10 eval '[ "$(redis_of get n)" -gt 1000 ]'
+	there_and_back redis
+	touch "$TMP/stop"
+	wait "$client" || { cat "$TMP/counted"; return 1; }
+	client=$bench
+	kill -0 "$bench" # it ends at the first error
+	kill "$bench"
+	client=
+	local pushed
+	pushed=$(redis_of llen mylist)
+	redis_of debug loadaof
+	[ "$(redis_of get n)" = "$(cat "$TMP/counted")" ]
+	[ "$(redis_of llen mylist)" = "$pushed" ]
+}
+
+psql_of() { in_host switch "$POSTGRES/psql" -h 10.91.0.66 -U redis -X -A -t -c "$1" postgres; }
+
+@test "PostgreSQL: pgbench sees no error, the books balance, and so they do after a crash" {
+	POSTGRES=$(dirname "$(find /usr/lib/postgresql -name pgbench | sort -V | tail -1)")
+	davit_on a run --detach --name books --image loads --network lan --ip 10.91.0.66 --mount /usr:/usr:ro,shared --memory 256m --user 999:999 --env "PATH=$POSTGRES:/bin" -- /bin/sh -c '
+		[ -e /data/pg/PG_VERSION ] || { initdb -D /data/pg -A trust --locale C --no-sync --wal-segsize 4 && echo "host all all all trust" >>/data/pg/pg_hba.conf; } >/dev/null
+		exec postgres -D /data/pg -k /tmp -h "*" -c shared_buffers=16MB' >/dev/null
+	retry 20 in_host switch "$POSTGRES/pg_isready" -q -h 10.91.0.66
+	in_host switch "$POSTGRES/pgbench" -h 10.91.0.66 -U redis -i -q postgres 2>/dev/null
+	while [ ! -e "$TMP/stop" ]; do
+		in_host switch "$POSTGRES/pgbench" -h 10.91.0.66 -U redis -n -c 8 -j 2 -T 3 postgres || exit 1
+	done >"$TMP/out" 2>&1 3>&- &
+	client=$!
+	there_and_back books
+	touch "$TMP/stop"
+	wait "$client" || { cat "$TMP/out"; return 1; }
+	client=
+	local done balance='SELECT (SELECT sum(abalance) FROM pgbench_accounts) = (SELECT sum(tbalance) FROM pgbench_tellers) AND
+		(SELECT sum(tbalance) FROM pgbench_tellers) = (SELECT sum(bbalance) FROM pgbench_branches) AND
+		(SELECT sum(bbalance) FROM pgbench_branches) = (SELECT sum(delta) FROM pgbench_history), count(*) FROM pgbench_history'
+	! grep 'number of failed' "$TMP/out" | grep -v ': 0 '
+	done=$(awk '/actually processed:/ { n += $NF } END { print n }' "$TMP/out")
+	[ "$done" -gt 100 ]
+	[ "$(psql_of "$balance")" = "t|$done" ]
+	davit_on a kill --signal KILL books
+	retry 10 eval 'davit_on a start books >/dev/null 2>&1'
+	retry 20 in_host switch "$POSTGRES/pg_isready" -q -h 10.91.0.66
+	[ "$(psql_of "$balance")" = "t|$done" ]
+}
+
+@test "python: asyncio's timers, its connections and the threads beside it go on" {
+	moves_under_clients python 10.91.0.62 --memory 256m --user 65534:65534 -- /usr/bin/python3 -I /srv/server.py
+}
+
+@test "node: the event loop, its connections and its worker threads go on" {
+	moves_under_clients node 10.91.0.63 --memory 512m --user 65534:65534 -- /usr/bin/node /srv/server.js
+}
+
+@test "a JVM under load with a collector that is busy goes on" {
+	local settings
+	settings=$(dirname "$(find /etc/java-*/ -name 'jvm*.cfg' | head -1)")
+	moves_under_clients java 10.91.0.64 --memory 512m --mount "$settings:$settings:ro,shared" --user 65534:65534 -- \
+		"$(readlink -f "$(command -v java)")" -Xmx64m -cp /srv Server
 }
 
 tree_of() { davit_on "$1" exec tree cat /tmp/state; }

@@ -81,8 +81,7 @@ LOOP='i=0; while :; do echo $i; i=$((i+1)); sleep 0.1; done'
 	create web 'exit 3'
 	ask '{"id":1,"start":{"name":"web"}}'
 	wait $!
-	[ "$(jq -r 'select(.event) | .event.type' "$TMP/events" | tr '\n' ' ')" = "container.created container.started container.exited " ] ||
-		[ "$(jq -r 'select(.event) | .event.type' "$TMP/events" | sort | tr '\n' ' ')" = "container.created container.exited container.started " ]
+	[ "$(jq -r 'select(.event) | .event.type' "$TMP/events" | tr '\n' ' ')" = "container.created container.started container.exited " ]
 	[ "$(jq -r 'select(.event.type == "container.exited") | .event.status.exitCode' "$TMP/events")" = 3 ]
 }
 
