@@ -1,9 +1,9 @@
 /* The memory socket on its way into the upload.
  *
- * Its bytes are read to where the transport wants them and go on as they are; here they are only looked through: pages are counted, and the answers
- * to our own commands (ROUND_DONE, FAILED), which are always the last of what the socket has to say, are taken out. A record whose bytes came only in
- * part waits in the reader and goes in front of the next piece. What the target's store asks for is taken apart and told on record by record: no
- * other command of the other host reaches the process that serves the memory. */
+ * Its bytes are read to where the transport wants them and go on as they are; here they are only looked through: pages are counted, and the answer
+ * to our own commands (ROUND_DONE, FAILED; one at a time) is cut out. Pages that the target had asked for may follow it closely. A record whose bytes
+ * came only in part waits in the reader and goes in front of the next piece. What the target's store asks for is taken apart and told on record by
+ * record: no other command of the other host reaches the process that serves the memory. */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,16 +15,26 @@ static bool is_answer(enum memory_type t)
 	return t == MEMORY_ROUND_DONE || t == MEMORY_FAILED;
 }
 
+/* n bytes of an answer, which are one after the other. */
+static void cut_out(struct source_memory *m, size_t n)
+{
+	if (m->ours == 0)
+		m->ours_at = m->at;
+	m->ours += n;
+}
+
 static int on_record(void *arg, const struct memory_record *r, struct err *e)
 {
 	struct source_memory *m = &((struct source *)arg)->memory;
 	(void)e;
-	m->answer = *r;
-	if (is_answer(r->type)) {
+	m->in_answer = is_answer(r->type);
+	if (m->in_answer) {
+		m->answer = *r;
 		m->text_len = 0;
-		m->answered += MEMORY_RECORD_SIZE;
+		cut_out(m, MEMORY_RECORD_SIZE);
 		m->answer_whole = r->type == MEMORY_FAILED && r->value == 0;
 	}
+	m->at += MEMORY_RECORD_SIZE;
 	m->ended |= r->type == MEMORY_END;
 	return 0;
 }
@@ -32,16 +42,17 @@ static int on_record(void *arg, const struct memory_record *r, struct err *e)
 static int on_data(void *arg, const uint8_t *p, size_t n, uint64_t left, struct err *e)
 {
 	struct source_memory *m = &((struct source *)arg)->memory;
-	if (!is_answer(m->answer.type)) {
+	if (m->in_answer) {
+		if (m->text_len + n > sizeof(m->text))
+			return err_set(e, ERR_PROTOCOL, 0, "an answer of %llu bytes", (unsigned long long)(m->text_len + n + left));
+		memcpy(m->text + m->text_len, p, n);
+		m->text_len += n;
+		cut_out(m, n);
+		m->answer_whole = left == 0;
+	} else {
 		m->bytes += n;
-		return 0;
 	}
-	if (m->text_len + n > sizeof(m->text))
-		return err_set(e, ERR_PROTOCOL, 0, "an answer of %llu bytes", (unsigned long long)(m->text_len + n + left));
-	memcpy(m->text + m->text_len, p, n);
-	m->text_len += n;
-	m->answered += n;
-	m->answer_whole = left == 0;
+	m->at += n;
 	return 0;
 }
 
@@ -68,10 +79,12 @@ ssize_t source_memory_pull(struct source *s, uint8_t *buf, size_t room, struct e
 	if (n <= 0)
 		return err_set(e, ERR_IO, n < 0 ? errno : 0, "the process that serves the container's memory ended");
 	memcpy(at, m->in.partial, kept);
-	m->answered = 0;
+	m->at = m->ours = 0;
 	if (memory_feed(&m->in, &sink, at + kept, (size_t)n, e) < 0)
 		return -1;
-	size_t whole = kept + (size_t)n - m->in.have - m->answered;
+	size_t whole = m->at - m->ours;
+	if (m->ours > 0)
+		memmove(at + m->ours_at, at + m->ours_at + m->ours, whole - m->ours_at);
 	ssize_t frame = whole > 0 ? source_data_frame(s, SOURCE_MEMORY, buf, whole) : 0;
 	if (m->answer_whole && take_answer(s, e) < 0)
 		return -1;

@@ -29,10 +29,12 @@ struct source_memory {
 	struct memory_reader in, wanted; /* wanted: what the target's store asks for */
 	struct memory_record answer;	 /* ROUND_DONE or FAILED, what follows it is in `text` */
 	uint8_t text[MEMORY_TEXT_MAX];
-	size_t text_len, answered; /* answered: bytes of the present piece that are ours, not the target's */
-	struct buf out;		   /* commands that the socket did not take yet */
-	bool answer_whole, ended;  /* ended: every page was sent */
-	uint64_t bytes;		   /* of pages */
+	size_t text_len;
+	size_t at, ours, ours_at; /* of the present piece: looked through; ours, not the target's; where that begins */
+	struct buf out;		  /* commands that the socket did not take yet */
+	bool in_answer;		  /* what is read belongs to one */
+	bool answer_whole, ended; /* ended: every page was sent */
+	uint64_t bytes;		  /* of pages */
 };
 
 /* Copying while the container runs. */

@@ -26,6 +26,7 @@ struct fake_host {
 	/* private memory: tests/unit/fake_memory.h */
 	uint8_t memory[FAKE_PAGES_N][FAKE_PAGE];
 	bool has_page[FAKE_PAGES_N], memory_ended;
+	bool eager;		 /* a page follows the answer to the last round in the same piece */
 	volatile bool has_store; /* its thread is at work */
 	size_t dirty;
 	unsigned rounds, passes, throttles;

@@ -34,6 +34,20 @@ static inline void fake_page(struct fake_server *s, size_t i, bool withhold)
 	s->lacks[i] = withhold;
 }
 
+/* In one piece with a page that was asked for meanwhile, where the host is such a one. */
+static inline void fake_round_done(struct fake_server *s, const struct memory_record *done, const uint8_t report[MEMORY_REPORT_SIZE], bool final)
+{
+	static const struct memory_record page = { .type = MEMORY_DATA, .pid = 1, .vaddr = FAKE_VADDR, .pages = 1 };
+	uint8_t piece[2 * MEMORY_RECORD_SIZE + MEMORY_REPORT_SIZE + FAKE_PAGE];
+	size_t n = MEMORY_RECORD_SIZE + MEMORY_REPORT_SIZE;
+	struct err e = { 0 };
+	memory_put(done, piece);
+	memcpy(piece + MEMORY_RECORD_SIZE, report, MEMORY_REPORT_SIZE);
+	memory_put(&page, piece + n);
+	memcpy(piece + n + MEMORY_RECORD_SIZE, s->h->memory[0], FAKE_PAGE);
+	fd_write_all(s->fd, piece, s->h->eager && final ? sizeof(piece) : n, &e);
+}
+
 static inline void fake_round(struct fake_server *s, const struct memory_record *r)
 {
 	struct memory_report report = { .total = FAKE_PAGES_N, .left = s->h->dirty, .rate = s->h->dirty };
@@ -51,7 +65,7 @@ static inline void fake_round(struct fake_server *s, const struct memory_record 
 	s->fresh = false;
 	fake_say(s->fd, &mark, NULL, 0);
 	memory_put_report(&report, bytes);
-	fake_say(s->fd, &done, bytes, sizeof(bytes));
+	fake_round_done(s, &done, bytes, r->flags & MEMORY_FINAL);
 	s->h->rounds++;
 }
 
