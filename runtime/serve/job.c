@@ -89,7 +89,8 @@ int job_serve(struct loop *l, struct channel *c, const struct op *op, const Davi
 	return job_add(l, j, e);
 }
 
-void job_put_away(struct loop *l, const char *name)
+/* A child for what nobody asked for. */
+static void job_aside(struct loop *l, const char *name, const char *what, int (*f)(const struct core *c, const char *name, struct err *e))
 {
 	struct err e = { 0 };
 	struct job *j = job_new(NULL, name, &e);
@@ -98,14 +99,33 @@ void job_put_away(struct loop *l, const char *name)
 	j->pid = fork();
 	if (j->pid == 0) {
 		keep_only(l, NULL);
-		if (lifecycle_put_away_locked(l->core, name, &e) < 0)
-			log_err(LOG_LEVEL_WARN, "put away", &e);
+		if (f(l->core, name, &e) < 0)
+			log_err(LOG_LEVEL_WARN, what, &e);
 		_exit(0);
 	}
 	if (j->pid < 0)
 		free(j);
 	else
 		(void)job_add(l, j, &e);
+}
+
+void job_put_away(struct loop *l, const char *name)
+{
+	job_aside(l, name, "put away", lifecycle_put_away_locked);
+}
+
+static int take_up(void *arg, const char *name, struct err *e)
+{
+	struct loop *l = arg;
+	(void)e;
+	if (throttle_is_marked(l->core, name))
+		job_aside(l, name, "throttle", throttle_undo);
+	return 0;
+}
+
+int job_take_up(struct loop *l, struct err *e)
+{
+	return record_each(l->core, take_up, l, e);
 }
 
 bool job_defers_exit(struct loop *l, const char *name)
@@ -138,6 +158,8 @@ static void job_finish(struct loop *l, struct job *j, const siginfo_t *info)
 		log_error("%s", e.msg);
 		if (j->channel)
 			channel_refuse(l, j->channel, j->id, &e);
+		if (j->op->undo)
+			job_aside(l, j->name, j->op->name, j->op->undo);
 	} else if (info->si_status == 0 && j->op->event) {
 		channel_event(l, j->op->event, j->name);
 	}

@@ -79,7 +79,7 @@ int serve_run(const struct core *c, struct err *e)
 	if (epoll < 0)
 		return err_sys(e, errno, "epoll_create1");
 	int rc = open_signals(&l, e);
-	if (rc == 0 && (rc = events_open(&l, e)) == 0)
+	if (rc == 0 && (rc = events_open(&l, e)) == 0 && (rc = job_take_up(&l, e)) == 0)
 		rc = channel_add(&l, c->socket, NULL, true, e);
 	while (rc == 0 && !l.ending)
 		rc = turn(&l, -1, e);

@@ -20,7 +20,7 @@ struct channel {
 	bool subscribed;
 };
 
-/* A child that serves a request (channel and id), or puts away a container that ended (channel NULL, op NULL). */
+/* A child that serves a request (channel and id), or does what nobody asked for (channel NULL, op NULL): puts away a container that ended, … */
 struct job {
 	struct source source; /* a pidfd */
 	struct job *next;
@@ -59,6 +59,8 @@ void channel_refuse(struct loop *l, struct channel *c, uint64_t id, const struct
 
 /* job.c */
 int job_serve(struct loop *l, struct channel *c, const struct op *op, const Davit__CoreRequest *msg, const char *name, struct err *e);
+/* Takes up what processes of an earlier core left undone. */
+int job_take_up(struct loop *l, struct err *e);
 /* Puts away the container, which has stopped. */
 void job_put_away(struct loop *l, const char *name);
 /* Whether the container is being started just now: then its end is told once that is done and told. */

@@ -38,7 +38,7 @@ static const struct op ops[] = {
 	[CASE(NETWORK_REMOVE)] = { .name = "network_remove", .serve = op_network_remove, .about = ABOUT_NETWORK },
 	[CASE(MEMORY)] = { .name = "memory", .serve = op_memory, .about = ABOUT_CONTAINER },
 	[CASE(LAYER_COPY)] = { .name = "layer_copy", .serve = op_layer_copy, .about = ABOUT_CONTAINER, .cancel = true },
-	[CASE(THROTTLE)] = { .name = "throttle", .serve = op_throttle, .about = ABOUT_CONTAINER, .cancel = true },
+	[CASE(THROTTLE)] = { .name = "throttle", .serve = op_throttle, .about = ABOUT_CONTAINER, .cancel = true, .undo = throttle_undo },
 	[CASE(MEMORY_ATTACH)] = { .name = "memory_attach", .serve = op_memory_attach, .about = ABOUT_CONTAINER },
 	[CASE(
 	    MEMORY_WAIT)] = { .name = "memory_wait", .serve = op_memory_wait, .about = ABOUT_CONTAINER, .cancel = true, .event = "container.filled" },

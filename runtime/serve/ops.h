@@ -42,6 +42,8 @@ struct op {
 	bool cancel;	   /* ends when its asker is gone */
 	bool inline_;	   /* served by the loop */
 	const char *event; /* told to subscribers when it went well */
+	/* What its process left if it was killed is put right; in a child. NULL: nothing, or the next start of the core does it. */
+	int (*undo)(const struct core *c, const char *name, struct err *e);
 };
 /* The op of a request; NULL if it has none that we know. */
 const struct op *op_of(const Davit__CoreRequest *msg);
@@ -77,6 +79,10 @@ int op_restore_drop(const struct request *r, struct answer *a, struct err *e);
 int op_memory(const struct request *r, struct answer *a, struct err *e);
 int op_layer_copy(const struct request *r, struct answer *a, struct err *e);
 int op_throttle(const struct request *r, struct answer *a, struct err *e);
+/* Whether CPU is taken from the container, or was by a process that fell. */
+bool throttle_is_marked(const struct core *c, const char *name);
+/* Puts its limits back once who takes CPU from it is gone, if that one did not do so itself. Waits. */
+int throttle_undo(const struct core *c, const char *name, struct err *e);
 /* filling.c */
 int op_memory_attach(const struct request *r, struct answer *a, struct err *e);
 int op_memory_wait(const struct request *r, struct answer *a, struct err *e);

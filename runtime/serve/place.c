@@ -23,6 +23,7 @@ static const struct {
 	{ FIELD(monitor), BASE(monitor_dir), "" },
 	{ FIELD(attach), BASE(monitor_dir), "/attach.sock" },
 	{ FIELD(pid), BASE(monitor_dir), "/pid" },
+	{ FIELD(mark), BASE(monitor_dir), "/throttled" },
 	{ FIELD(move), BASE(tmp_dir), "" },
 	{ FIELD(images), BASE(tmp_dir), "/images" },
 };

@@ -18,6 +18,7 @@ struct place {
 	char *monitor; /* RUN/monitor/NAME */
 	char *attach;  /* … /attach.sock */
 	char *pid;     /* … /pid: the monitor's pid file */
+	char *mark;    /* … /throttled: CPU is taken from it (throttle.c) */
 	char *move;    /* RUN/tmp/moves/NAME, mode 700 */
 	char *images;  /* … /images, mode 755: CRIU's images */
 };

@@ -85,6 +85,34 @@ state_on() { davit_on "$1" ps --all --json | jq -r '.containers[]? | select(.nam
 	assert_ledger 48
 }
 
+@test "CPU that was taken from a container is given back, also when who took it was killed, or fell with its core" {
+	local before also taker
+	ledger_run 16
+	before=$(quota)
+	for also in "" core; do
+		davit_on a migrate web host-b --mode pre-copy --auto-converge --bandwidth 4m --downtime 1 >/dev/null 2>&1 3>&- &
+		retry 60 taken "$before"
+		taker=$(awk -v i=":$(stat -c %i "$(mark)")\$" '$6 ~ i { print $5 }' /proc/locks)
+		# shellcheck disable=SC2046 # two, or one
+		kill -KILL "$taker" $([ -z "$also" ] || awk '{ print $4 }' "/proc/$taker/stat")
+		wait $! || true
+		[ -z "$also" ] || { retry 30 ended a && host_start a 3>&- 4>&-; }
+		retry 30 quota_is "$before"
+		retry 30 aborted
+		[ ! -e "$(mark)" ]
+	done
+	[ "$(state_on a)" = running ]
+	assert_ledger 16
+}
+mark() { echo "$HOSTS_DIR/a/run/monitor/web/throttled"; }
+quota() { # shellcheck disable=SC2046 # files
+	cat $(find /sys/fs/cgroup -path "*/davit-$HOSTS_TAG-a/*" \( -name cpu.max -o -name cpu.cfs_quota_us \))
+}
+quota_is() { [ "$(quota)" = "$1" ]; }
+taken() { [ -e "$(mark)" ] && ! quota_is "$1"; }
+ended() { ! kill -0 "$(host_pid "$1")" 2>/dev/null; }
+aborted() { davit_on a migrations ls --json | jq -e '.migrations[0].state == "aborted"' >/dev/null; }
+
 @test "a connection that breaks while memory follows is made again" {
 	ledger_run 48
 	davit_on a migrate web host-b --mode post-copy --bandwidth 8m --json >"$TMP/move.json" 3>&- &
