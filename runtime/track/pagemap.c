@@ -43,8 +43,9 @@ int pagemap_step(int pagemap, struct pagemap_scan *s, struct page_region *region
 		.return_mask = PAGE_IS_PFNZERO,
 	};
 
+	/* Not CHECK_WPASYNC: at a mapping that came meanwhile the call would fail, and what it has taken before that would be lost. */
 	if (s->look != PAGEMAP_EXISTING) {
-		a.flags = CHECK_WPASYNC | (s->look == PAGEMAP_WRITTEN_TAKE ? WP_MATCHING : 0);
+		a.flags = s->look == PAGEMAP_WRITTEN_TAKE ? WP_MATCHING : 0;
 		a.category_mask = IS_WRITTEN;
 	}
 	int n;
@@ -52,7 +53,7 @@ int pagemap_step(int pagemap, struct pagemap_scan *s, struct page_region *region
 		n = ioctl(pagemap, SCAN_CALL, &a);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return err_set(e, errno == EPERM ? ERR_UNSUPPORTED : errno == ESRCH ? ERR_NOT_FOUND : ERR_IO, errno, "PAGEMAP_SCAN");
+		return err_set(e, errno == ESRCH ? ERR_NOT_FOUND : ERR_IO, errno, "PAGEMAP_SCAN");
 	s->start = a.walk_end;
 	return n;
 }

@@ -12,8 +12,8 @@ struct page_region {
 #define PAGE_IS_PFNZERO (1ULL << 5) /* of categories: the kernel's page of zeros */
 
 enum pagemap_look {
-	PAGEMAP_WRITTEN,      /* written since the last TAKE, or never looked at */
-	PAGEMAP_WRITTEN_TAKE, /* the same, and they count as not written from now on */
+	PAGEMAP_WRITTEN,      /* written since the last TAKE, never looked at, or not tracked */
+	PAGEMAP_WRITTEN_TAKE, /* the same, and they count as not written from now on; what is not tracked is passed over */
 	PAGEMAP_EXISTING,     /* all that are not empty */
 };
 struct pagemap_scan {
@@ -23,8 +23,7 @@ struct pagemap_scan {
 };
 
 int pagemap_open(pid_t pid, struct err *e);
-/* The next regions, at most max. Returns how many (0 is possible before the end), or -1 (ERR_UNSUPPORTED: a part of it is not tracked, which only
- * EXISTING does not mind; ERR_NOT_FOUND: the process has ended). */
+/* The next regions, at most max. Returns how many (0 is possible before the end), or -1 (ERR_NOT_FOUND: the process has ended). */
 int pagemap_step(int pagemap, struct pagemap_scan *s, struct page_region *regions, size_t max, struct err *e);
 /* Whether all mappings from start to end are tracked. */
 bool pagemap_is_tracked(int pagemap, uint64_t start, uint64_t end);

@@ -80,8 +80,6 @@ int tracked_look(struct tracked *s, enum pagemap_look look, int (*found)(void *a
 			int64_t begin = clock_now_ns(CLOCK_MONOTONIC);
 			int n = pagemap_step(s->pagemap, &scan, regions, REGIONS, e);
 			s->scan_ns += (uint64_t)(clock_now_ns(CLOCK_MONOTONIC) - begin);
-			if (n < 0 && e->code == ERR_UNSUPPORTED)
-				break; /* unmapped meanwhile, or mapped anew: the next round sees it */
 			if (n < 0)
 				return -1;
 			for (int k = 0; k < n; k++)

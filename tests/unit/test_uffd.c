@@ -404,6 +404,12 @@ static void written_pages_are_found_and_others_are_not(void **state)
 		assert_int_equal(read(wake[0], p + 9 * 4096, 1), 1); /* the kernel writes */
 		p[200 * 4096] = 3;				     /* was empty */
 		assert_int_equal(write(back[1], "x", 1), 1);
+		assert_int_equal(read(wake[0], &go, 1), 1);
+		p[6 * 4096] = 4;
+		/* Behind it something is mapped anew, which nobody has registered. */
+		char *anew = mmap(p + 220 * 4096, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		*anew = 5;
+		assert_int_equal(write(back[1], "x", 1), 1);
 		_exit(in_read());
 	}
 	assert_int_equal(read(back[0], &go, 1), 1);
@@ -422,6 +428,11 @@ static void written_pages_are_found_and_others_are_not(void **state)
 	assert_int_equal(uffd_register(uffd, pagemap, start, end, &e), 1);
 	assert_int_equal(count(pagemap, PAGEMAP_WRITTEN_TAKE, p, PAGES * 4096), 3);
 	assert_int_equal(count(pagemap, PAGEMAP_WRITTEN, p, PAGES * 4096), 0);
+	assert_int_equal(write(wake[1], "x", 1), 1);
+	assert_int_equal(read(back[0], &go, 1), 1);
+	assert_int_equal(count(pagemap, PAGEMAP_WRITTEN, p, PAGES * 4096), 2);
+	assert_int_equal(count(pagemap, PAGEMAP_WRITTEN_TAKE, p, PAGES * 4096), 1); /* what is taken is told, although not all of it can be */
+	assert_int_equal(count(pagemap, PAGEMAP_WRITTEN, p, PAGES * 4096), 1);
 	assert_int_equal(write(wake[1], "x", 1), 1);
 	assert_ended_well(pid, "writer");
 	assert_int_equal(uffd_register(uffd, pagemap, start, end, &e), -1);
