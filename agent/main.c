@@ -72,12 +72,7 @@ static const struct option long_options[] = {
 
 static int fail(const struct err *e)
 {
-	fprintf(stderr, "davitd: %s", e->msg);
-	if (e->field[0])
-		fprintf(stderr, " (%s)", e->field);
-	if (e->remedy[0])
-		fprintf(stderr, ": %s", e->remedy);
-	fputc('\n', stderr);
+	fprintf(stderr, "davitd: %s\n", err_line(e).s);
 	return err_info(e->code)->exit;
 }
 

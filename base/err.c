@@ -223,6 +223,15 @@ void err_prefix_field(struct err *e, const char *outer)
 	memcpy(e->field, text, sizeof(text));
 }
 
+struct err_line err_line(const struct err *e)
+{
+	struct err_line line;
+	bool field = e->field[0] && !strstr(e->msg, e->field), remedy = e->remedy[0];
+	snprintf(line.s, sizeof(line.s), "%s%s%s%s%s%s", field ? e->field : "", field ? ": " : "", e->msg, remedy ? " (" : "", e->remedy,
+		 remedy ? ")" : "");
+	return line;
+}
+
 void err_clear(struct err *e)
 {
 	if (!e)

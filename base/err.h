@@ -68,6 +68,13 @@ int err_prefix(struct err *e, const char *fmt, ...) __attribute__((format(printf
 void err_prefix_field(struct err *e, const char *outer);
 void err_clear(struct err *e);
 
+#define ERR_LINE_MAX (ERR_MSG_MAX + ERR_FIELD_MAX + ERR_REMEDY_MAX + 8)
+struct err_line {
+	char s[ERR_LINE_MAX];
+};
+/* The error as every program shows it to a person: "field: message (remedy)". Without the field where the message names it itself. */
+struct err_line err_line(const struct err *e);
+
 const struct err_info *err_info(enum err_code code);
 /* The code of a stable name, or ERR_INTERNAL if unknown. */
 enum err_code err_code_of(const char *name);

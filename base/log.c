@@ -122,10 +122,5 @@ void log_write(enum log_level level, const char *fmt, ...)
 
 void log_err(enum log_level level, const char *what, const struct err *e)
 {
-	bool field = e->field[0], remedy = e->remedy[0];
-	log_write(level, "%s: %s%s%s%s%s%s%s", what, e->msg, field || remedy ? " (" : "", field ? "field " : "", e->field,
-		  field && remedy ? "; remedy: "
-		  : remedy	  ? "remedy: "
-				  : "",
-		  e->remedy, field || remedy ? ")" : "");
+	log_write(level, "%s: %s", what, err_line(e).s);
 }

@@ -19,5 +19,5 @@ void log_write(enum log_level level, const char *fmt, ...) __attribute__((format
 #define log_warn(...) log_write(LOG_LEVEL_WARN, __VA_ARGS__)
 #define log_info(...) log_write(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(...) log_write(LOG_LEVEL_DEBUG, __VA_ARGS__)
-/* Logs an error object at `level`: "what: msg (field …; remedy …)". */
+/* Logs an error object at `level`: "what: field: message (remedy)". */
 void log_err(enum log_level level, const char *what, const struct err *e);

@@ -278,10 +278,9 @@ static void print_obstacle(const Davit__Obstacle *o, FILE *to)
 
 static void print_reason(const Davit__Error *r, FILE *to)
 {
-	fprintf(to, "  - %s", r->message);
-	if (r->remedy)
-		fprintf(to, ": %s", r->remedy);
-	fputc('\n', to);
+	struct err e = { 0 };
+	pb_error_get(r, &e);
+	fprintf(to, "  - %s\n", err_line(&e).s);
 }
 
 static void print_all(Davit__Error *const *reasons, size_t n_reasons, Davit__Obstacle *const *obstacles, size_t n_obstacles, FILE *to)

@@ -109,7 +109,7 @@ static void tell(struct drain *d, struct item *x)
 		d->first = why;
 	if (d->cli->json)
 		return;
-	fprintf(stderr, "davit: %s stays: %s%s%s\n", x->name, why.msg, why.remedy[0] ? ": " : "", why.remedy);
+	fprintf(stderr, "davit: %s stays: %s\n", x->name, err_line(&why).s);
 	client_print_error(x->op->error, stderr);
 }
 

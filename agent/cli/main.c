@@ -99,7 +99,7 @@ static int parse_common(struct cli *c, int argc, char **argv, struct err *e)
 				break;
 		}
 		if (k == ARRAY_LEN(common))
-			return err_field(e, argv[i], "unknown option before the command: see davit help");
+			return err_field(e, argv[i], "unknown option before the command"), err_remedy(e, "see davit help");
 		if (argv[i][n] == '=')
 			*common[k].to = argv[i] + n + 1;
 		else if (i + 1 < argc)
@@ -113,12 +113,7 @@ static int parse_common(struct cli *c, int argc, char **argv, struct err *e)
 /* One line, and one more for each reason of a refusal. */
 static int fail(const struct cli *c, const struct err *e)
 {
-	fprintf(stderr, "davit: %s", e->msg);
-	if (e->field[0] && e->remedy[0])
-		fprintf(stderr, " (%s: %s)", e->field, e->remedy);
-	else if (e->field[0] || e->remedy[0])
-		fprintf(stderr, " (%s)", e->field[0] ? e->field : e->remedy);
-	fputc('\n', stderr);
+	fprintf(stderr, "davit: %s\n", err_line(e).s);
 	if (c->client)
 		client_print_details(c->client, stderr);
 	return err_info(e->code)->exit;

@@ -164,7 +164,7 @@ static int check_count(const struct cli *c, const char *name, int n, int min, in
 {
 	if (n >= min && (max < 0 || n <= max))
 		return 0;
-	err_set(e, ERR_INVALID, 0, n < min ? "davit %s: a word is missing" : "davit %s: too many words", name);
+	err_set(e, ERR_INVALID, 0, n < min ? "a word is missing" : "too many words");
 	return err_remedy(e, "usage: davit %s [OPTION]… %s", name, c->command->words);
 }
 

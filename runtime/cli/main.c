@@ -113,13 +113,11 @@ static int report(struct cli *c, const struct err *e)
 	const char *fd = getenv("DAVIT_ERROR_FD");
 
 	if (log_path && *log_path)
-		log_error("%s%s%s%s", e->msg, *e->remedy ? " (" : "", e->remedy, *e->remedy ? ")" : "");
+		log_error("%s", err_line(e).s);
 	if (c->json_log && !(log_path && *log_path))
-		log_error("%s%s%s%s", e->msg, *e->remedy ? " (" : "", e->remedy, *e->remedy ? ")" : "");
-	else if (*e->field && !strstr(e->msg, e->field))
-		dprintf(2, "davit-runtime: %s: %s%s%s%s\n", e->field, e->msg, *e->remedy ? " (" : "", e->remedy, *e->remedy ? ")" : "");
+		log_error("%s", err_line(e).s);
 	else
-		dprintf(2, "davit-runtime: %s%s%s%s\n", e->msg, *e->remedy ? " (" : "", e->remedy, *e->remedy ? ")" : "");
+		dprintf(2, "davit-runtime: %s\n", err_line(e).s);
 	if (fd) {
 		auto_pb(Davit__Error) *m = pb_error(e);
 		auto_buf struct buf b = { 0 };

@@ -112,13 +112,13 @@ nothing_is_left() {
 }
 
 @test "davit refuses bad options with the option's name and status 64" {
-	fails 64 "(--name" "$BIN/davit" run --name a/b --image base -- /bin/true
-	fails 64 "(--memory" "$BIN/davit" run --name bad --image base --memory x -- /bin/true
-	fails 64 "(--cpus" "$BIN/davit" run --name bad --image base --cpus -1 -- /bin/true
-	fails 64 "(--publish" "$BIN/davit" run --name bad --image base --publish 99999:1 -- /bin/true
+	fails 64 "--name: " "$BIN/davit" run --name a/b --image base -- /bin/true
+	fails 64 "--memory: " "$BIN/davit" run --name bad --image base --memory x -- /bin/true
+	fails 64 "--cpus: " "$BIN/davit" run --name bad --image base --cpus -1 -- /bin/true
+	fails 64 "--publish: " "$BIN/davit" run --name bad --image base --publish 99999:1 -- /bin/true
 	fails 64 'no command "nosuch"' "$BIN/davit" nosuch
-	fails 64 "(--nosuch" "$BIN/davit" run --nosuch
-	fails 64 "(--host" "$BIN/davit" --host ftp://x ps
+	fails 64 "--nosuch: " "$BIN/davit" run --nosuch
+	fails 64 "--host: " "$BIN/davit" --host ftp://x ps
 	fails 74 "no agent answers" "$BIN/davit" --host unix:///nonexistent ps
 	fails 66 "no container none" "$BIN/davit" migrate none nowhere
 	fails 66 "no snapshot none" "$BIN/davit" snapshot restore none
@@ -130,7 +130,7 @@ nothing_is_left() {
 	local conf=$AGENT/bad.json
 	member() { # TEXT-OF-THE-MESSAGE CONFIG
 		echo "$2" >"$conf"
-		fails 64 "($1)" "$BIN/davitd" --check-config --config "$conf"
+		fails 64 "$1" "$BIN/davitd" --check-config --config "$conf"
 	}
 	member lissten '{"lissten": "x"}'
 	member idsStart '{"idsStart": "a"}'

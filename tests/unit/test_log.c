@@ -91,7 +91,7 @@ static void error_objects_tell_field_and_remedy(void **state)
 {
 	(void)state;
 	auto_free char *text = logged(LOG_FORMAT_JOURNALD, LOG_LEVEL_INFO, write_error_object);
-	assert_string_equal(text, "<3>create: bad (field name; remedy: fix it)\n<3>create: plain\n");
+	assert_string_equal(text, "<3>create: name: bad (fix it)\n<3>create: plain\n");
 }
 
 static void names_of_levels_and_formats(void **state)

@@ -1,6 +1,7 @@
 /* The store whatever stops: writers that give up or are killed, and collecting beside those that go on. */
 #include <signal.h>
 #include <sys/wait.h>
+#include "base/clock.h"
 #include "base/log.h"
 #include "tests/unit/store.h"
 
@@ -85,8 +86,13 @@ static void a_kill_at_any_moment_leaves_whole_snapshots_only(void **state)
 {
 	auto_store struct store *s = open_store(state);
 	struct err e = { 0 };
+	/* The moments lie within what two snapshots take here. */
+	auto_free uint8_t *data = noise(1 << 20, 10);
+	int64_t start = clock_now_ns(CLOCK_MONOTONIC);
+	free(snapshot(s, "web", data, 1 << 20, NULL));
+	useconds_t span = MAX(25000, (useconds_t)((clock_now_ns(CLOCK_MONOTONIC) - start) / 500));
 	for (useconds_t i = 0; i < 25; i++) {
-		churn(*state, 1000 + i * 3989 % 25000);
+		churn(*state, 1000 + i * 3989 % span);
 		auto_pb(Davit__SnapshotList) *list = store_list(s, NULL, &e);
 		for (size_t k = 0; k < list->n_snapshots; k++) {
 			if (store_verify(s, list->snapshots[k]->id, &e) < 0)

@@ -288,7 +288,10 @@ static pid_t start_tracker(pid_t *group, int *sock)
 	if (pid == 0) {
 		struct err e = { 0 };
 		close(sv[0]);
-		_exit(tracker_serve(sv[1], pids_of_group, group, &e) < 0);
+		int r = tracker_serve(sv[1], pids_of_group, group, &e);
+		if (r < 0)
+			dprintf(2, "tracker: %s\n", e.msg);
+		_exit(r < 0);
 	}
 	close(sv[1]);
 	*sock = sv[0];
