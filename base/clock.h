@@ -13,6 +13,12 @@
 
 /* The clock now, in ns. Never fails for the clocks we use. */
 int64_t clock_now_ns(clockid_t id);
+/* This host's clocks, read together, in ns. The difference of boottime and monotonic is the time in suspend: however long the caller was kept from
+ * running between two of the readings, it is wrong by no more than the quickest of a few attempts took. */
+struct clock_reading {
+	int64_t boottime, monotonic, realtime;
+};
+struct clock_reading clock_read(void);
 struct timespec clock_timespec_of_ns(int64_t ns); /* tv_nsec in 0..999999999, also for negative ns */
 int64_t clock_ns_of_timespec(struct timespec t);
 /* "300ms", "1.5s", "2h30m", "7d", plain number = seconds. 0 or -1 (ERR_INVALID, field = what). */

@@ -1,15 +1,5 @@
 /* Measuring a peer's clocks. See clock_map.h. */
 #include "migrate/clock_map.h"
-#include "base/clock.h"
-
-struct clock_reading clock_read(void)
-{
-	return (struct clock_reading){
-		.boottime = clock_now_ns(CLOCK_BOOTTIME),
-		.monotonic = clock_now_ns(CLOCK_MONOTONIC),
-		.realtime = clock_now_ns(CLOCK_REALTIME),
-	};
-}
 
 static bool possible(int64_t t)
 {

@@ -7,6 +7,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include "base/clock.h"
 #include "base/err.h"
 #include "stream.pb-c.h"
 
@@ -14,12 +15,6 @@
 #define CLOCK_MAP_DRIFT_PPM 100
 /* Further than any host's clock (73 years): sums and differences of three such values cannot overflow. */
 #define CLOCK_LIMIT (INT64_MAX / 4)
-
-/* This host's clocks, read together, in ns. */
-struct clock_reading {
-	int64_t boottime, monotonic, realtime;
-};
-struct clock_reading clock_read(void);
 
 struct clock_map {
 	uint32_t exchanges;

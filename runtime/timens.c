@@ -141,6 +141,18 @@ int timens_offsets_of_pid(pid_t pid, struct timens_offsets *off, struct err *e)
 	return 0;
 }
 
+void timens_sample_again(Davit__ClockSample *s)
+{
+	struct clock_reading now = clock_read();
+
+	s->host_monotonic = now.monotonic;
+	s->host_boottime = now.boottime;
+	s->host_monotonic_raw = clock_now_ns(CLOCK_MONOTONIC_RAW);
+	s->realtime = now.realtime;
+	s->container_monotonic = now.monotonic + s->offset_monotonic;
+	s->container_boottime = now.boottime + s->offset_boottime;
+}
+
 int timens_sample(pid_t pid, Davit__ClockSample *out, struct err *e)
 {
 	struct timens_offsets off;
@@ -149,14 +161,9 @@ int timens_sample(pid_t pid, Davit__ClockSample *out, struct err *e)
 	if (timens_offsets_of_pid(pid, &off, e) < 0 || proc_boot_id(boot_id, e) < 0 || pb_set_str(&out->boot_id, boot_id, e) < 0)
 		return -1;
 	out->has_host_monotonic = out->has_host_boottime = out->has_host_monotonic_raw = out->has_realtime = true;
-	out->host_monotonic = clock_now_ns(CLOCK_MONOTONIC);
-	out->host_boottime = clock_now_ns(CLOCK_BOOTTIME);
-	out->host_monotonic_raw = clock_now_ns(CLOCK_MONOTONIC_RAW);
-	out->realtime = clock_now_ns(CLOCK_REALTIME);
 	out->has_offset_monotonic = out->has_offset_boottime = out->has_container_monotonic = out->has_container_boottime = true;
 	out->offset_monotonic = off.monotonic;
 	out->offset_boottime = off.boottime;
-	out->container_monotonic = out->host_monotonic + off.monotonic;
-	out->container_boottime = out->host_boottime + off.boottime;
+	timens_sample_again(out);
 	return 0;
 }

@@ -28,3 +28,5 @@ int timens_enter(int fd);
 int timens_offsets_of_pid(pid_t pid, struct timens_offsets *off, struct err *e);
 /* Host and container clocks read together; pid of the container's init. */
 int timens_sample(pid_t pid, Davit__ClockSample *out, struct err *e);
+/* The same clocks as they are now; the process may be gone. */
+void timens_sample_again(Davit__ClockSample *s);

@@ -194,6 +194,7 @@ static int fill_opts(struct checkpoint *c, Criu__CriuOpts *opts, struct err *e)
 
 static int save_beside(struct checkpoint *c, struct err *e)
 {
+	timens_sample_again(&c->clock); /* all timers have been read by now: what was left of them then is no less than now */
 	return external_stdio_write(c->images, &c->stdio, e) < 0 ? -1 : clocks_record(c->images, &c->clock, c->state->own_timens, e);
 }
 
@@ -224,7 +225,7 @@ static int record_timers(const struct checkpoint *c, struct err *e)
 	return cgroup_pids(c->cgroup, &pids, &n, e) < 0 ? -1 : timerfds_record(pids, n, c->state->pid, c->images, e);
 }
 
-/* The clocks are read while the tasks stand still: at the first notification after the freeze. */
+/* Clocks and timers are read while the tasks stand still: at the first notification after the freeze. */
 static int on_notify(void *arg, const char *action, pid_t pid, int fd, struct err *e)
 {
 	struct checkpoint *c = arg;

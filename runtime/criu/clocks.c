@@ -17,6 +17,8 @@
 
 #define RECORD "clock.pb"
 #define RECORD_MAX 4096
+/* Another program's clocks of the dump may have been read so long before its timers were. */
+#define ALLOWANCE (50 * NSEC_PER_MSEC)
 
 int clocks_record(int images_dirfd, const Davit__ClockSample *sample, bool own_timens, struct err *e)
 {
@@ -54,8 +56,9 @@ static int clocks_of_images(int dirfd, const char *image, struct timens_offsets 
 
 static void note_elapsed(struct clocks_plan *p, const struct timens_offsets *dumped)
 {
-	p->elapsed.monotonic = MAX(clock_now_ns(CLOCK_MONOTONIC) + p->off.monotonic - dumped->monotonic, 0);
-	p->elapsed.boottime = MAX(clock_now_ns(CLOCK_BOOTTIME) + p->off.boottime - dumped->boottime, 0);
+	int64_t allowance = p->hide[0] ? ALLOWANCE : 0;
+	p->elapsed.monotonic = clock_now_ns(CLOCK_MONOTONIC) + p->off.monotonic - dumped->monotonic - allowance;
+	p->elapsed.boottime = clock_now_ns(CLOCK_BOOTTIME) + p->off.boottime - dumped->boottime - allowance;
 }
 
 int clocks_plan(int images_dirfd, const struct timens_offsets *wanted, bool own_timens, struct clocks_plan *out, struct err *e)

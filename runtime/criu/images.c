@@ -17,9 +17,8 @@ static const struct image_type {
 	const ProtobufCMessageDescriptor *descriptor;
 	uint32_t head, magic;
 } types[] = {
-	{ &criu__userns_entry__descriptor, CRIU_IMAGE_HEAD, 0x55474906 },
-	{ &criu__timens_entry__descriptor, CRIU_IMAGE_HEAD, 0x43114433 },
-	{ &criu__cgroup_entry__descriptor, CRIU_IMAGE_HEAD, 0x59383330 },
+	{ &criu__userns_entry__descriptor, CRIU_IMAGE_HEAD, 0x55474906 }, { &criu__timens_entry__descriptor, CRIU_IMAGE_HEAD, 0x43114433 },
+	{ &criu__cgroup_entry__descriptor, CRIU_IMAGE_HEAD, 0x59383330 }, { &criu__core_of_timers__descriptor, CRIU_IMAGE_HEAD, 0x55053847 },
 	{ &criu__stats_entry__descriptor, HEAD_SERVICE, 0x57093306 },
 };
 

@@ -97,7 +97,7 @@ static int plan_clocks(struct restore *r, struct err *e)
 	/* overlayfs takes this for a file that is not there. */
 	if (plan.hide[0] && mknodat(r->over, plan.hide, S_IFCHR, 0) < 0)
 		return err_sys(e, errno, "hide %s", plan.hide);
-	if (criu_images_set_timers(r->images, r->over, &plan.elapsed, e) < 0)
+	if (criu_images_set_timers(r->images, r->over, &plan.elapsed, e) < 0 || criu_images_set_task_timers(r->images, r->over, &plan.elapsed, e) < 0)
 		return -1;
 	if (!plan.make)
 		return 0;

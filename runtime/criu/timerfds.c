@@ -52,14 +52,32 @@ static bool read_fdinfo(pid_t pid, const char *fd, Davit__TimerRecord *t, int64_
 	return true;
 }
 
+/* What is left of it is told at some moment of reading, and the clock is read right after: we are seldom kept from running just there, then once
+ * more. */
+#define READINGS 8
+#define READING_QUICK_NS (50 * NSEC_PER_USEC)
+static bool read_timer(pid_t pid, const char *fd, Davit__TimerRecord *t, int64_t *left, int64_t *now)
+{
+	for (int i = 0; i < READINGS; i++) {
+		int64_t before = clock_now_ns(CLOCK_MONOTONIC);
+		if (!read_fdinfo(pid, fd, t, left))
+			return false;
+		bool relative = t->clock == CLOCK_REALTIME && !(t->flags & TFD_TIMER_ABSTIME);
+		*now = clock_now_ns(relative ? CLOCK_MONOTONIC : t->clock);
+		if (clock_now_ns(CLOCK_MONOTONIC) - before < READING_QUICK_NS)
+			break;
+	}
+	return true;
+}
+
 static int record_one(pid_t pid, pid_t inner, const char *fd, const struct timens_offsets *off, Davit__TimerRecords *out, struct err *e)
 {
 	auto_pb(Davit__TimerRecord) *t = pb_new(&davit__timer_record__descriptor, e);
-	int64_t left;
+	int64_t left, now;
 	if (!t)
 		return -1;
 	/* One that is not armed, or has expired for good, is as CRIU makes it. */
-	if (!read_fdinfo(pid, fd, t, &left) || left <= 0)
+	if (!read_timer(pid, fd, t, &left, &now) || left <= 0)
 		return 0;
 	if (t->clock == CLOCK_REALTIME && !(t->flags & TFD_TIMER_ABSTIME))
 		t->clock = CLOCK_MONOTONIC;
@@ -67,7 +85,7 @@ static int record_one(pid_t pid, pid_t inner, const char *fd, const struct timen
 		t->flags |= TFD_TIMER_ABSTIME; /* so that a period stays in step, and what fell due meanwhile is counted */
 	t->pid = inner;
 	t->fd = atoi(fd);
-	t->expires = clock_now_ns(t->clock) + offset_of(t->clock, off) + left;
+	t->expires = now + offset_of(t->clock, off) + left;
 	return pb_push(&out->n_timers, &out->timers, steal_ptr(&t), e);
 }
 

@@ -14,30 +14,29 @@
 #define FILES "files.img"
 #define FILES_MAX ((size_t)64 << 20)
 #define HEAD_FILES 0x56303138
-/* CRIU looks at timers up to so long after the clocks of the dump were read: rather late than early. */
-#define ALLOWANCE (50 * NSEC_PER_MSEC)
 #define ABSTIME ((uint32_t)TFD_TIMER_ABSTIME)
 #define CANCEL_ON_SET ((uint32_t)TFD_TIMER_CANCEL_ON_SET)
 
-static uint64_t elapsed_of(const Criu__TimerfdEntry *t, const struct timens_offsets *elapsed)
+int64_t timers_elapsed(uint32_t clock, const struct timens_offsets *elapsed)
 {
-	int64_t ns = t->clockid == CLOCK_MONOTONIC					  ? elapsed->monotonic
-		     : t->clockid == CLOCK_BOOTTIME || t->clockid == CLOCK_BOOTTIME_ALARM ? elapsed->boottime
-											  : 0;
-
-	return ns > ALLOWANCE ? (uint64_t)(ns - ALLOWANCE) : 0;
+	if (clock == CLOCK_MONOTONIC)
+		return elapsed->monotonic;
+	return clock == CLOCK_BOOTTIME || clock == CLOCK_BOOTTIME_ALARM ? elapsed->boottime : 0;
 }
 
 /* As the kernel would have left it: what is due is counted, a period goes on from when it was due. */
 static bool set_timer(Criu__TimerfdEntry *t, const struct timens_offsets *elapsed)
 {
 	uint64_t second = (uint64_t)NSEC_PER_SEC, left = t->vsec * second + t->vnsec, period = t->isec * second + t->insec;
-	uint64_t gone = elapsed_of(t, elapsed);
+	int64_t elapsed_ns = timers_elapsed(t->clockid, elapsed);
+	uint64_t gone = (uint64_t)MAX(elapsed_ns, 0);
 
 	if (left == 0 && (period == 0 || t->ticks == 0))
 		return false; /* not armed, or a single one that ran out */
 	if (left == 0) {
 		left = period; /* since when it is due nobody knows */
+	} else if (elapsed_ns < 0) {
+		left += (uint64_t)-elapsed_ns;
 	} else if (left > gone) {
 		left -= gone;
 	} else if (period == 0) {

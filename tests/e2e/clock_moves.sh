@@ -1,5 +1,5 @@
 #!/bin/bash
-# Moves a tiny container there and back many times and tells what its clocks made of it: tests/e2e/clock_moves.sh [MOVES [FILE]]
+# Moves a tiny container there and back many times and tells what its clocks made of it: tests/e2e/clock_moves.sh [MOVES [FILE [MODE]]]
 #
 # Inside, a watcher reads both clocks every 100 µs and counts every step back. Prints one JSON object (and writes it to FILE): moves, the worst error of
 # either clock and the worst bound in µs, moves whose error passed their bound, downtimes, steps back as the records and as the watcher saw them. The
@@ -8,6 +8,7 @@
 set -eu
 moves=${1:-1000}
 out=${2:-/dev/null}
+mode=${3:-stop-and-copy}
 here=$(cd "$(dirname "$0")" && pwd)
 DAVIT_BUILD=${DAVIT_BUILD:-$here/../../build}
 export DAVIT_BUILD
@@ -27,18 +28,20 @@ davit_on a run --detach --name tiny --image tiny --memory 32m -- /bin/clocks wat
 
 from=a to=b
 for ((i = 0; i < moves; i++)); do
-	davit_on "$from" migrate --mode stop-and-copy --json tiny "host-$to" | jq -c --arg to "$to" '. + {to: $to}' >>"$work/records"
+	davit_on "$from" migrate --mode "$mode" --json tiny "host-$to" | jq -c --arg to "$to" '. + {to: $to}' >>"$work/records"
 	read -r from to <<<"$to $from"
 done
-sleep 0.2
-watch=$(davit_on "$from" exec tiny -- /bin/cat /tmp/watch)
+# The line that is there may be from before the last move: until there is a newer one.
+old=$(davit_on "$from" exec tiny -- /bin/cat /tmp/watch)
+watch=$old
+while [ "$watch" = "$old" ]; do watch=$(davit_on "$from" exec tiny -- /bin/cat /tmp/watch); done
 read -r _ samples _ back_monotonic _ _ back_boottime _ <<<"$watch"
-jq -s --argjson samples "$((10#$samples))" --argjson backs "$((10#$back_monotonic + 10#$back_boottime))" --argjson monotonic "$HOSTS_MONOTONIC_B" --argjson boottime "$HOSTS_BOOTTIME_B" '
+jq -s --arg mode "$mode" --argjson samples "$((10#$samples))" --argjson backs "$((10#$back_monotonic + 10#$back_boottime))" --argjson monotonic "$HOSTS_MONOTONIC_B" --argjson boottime "$HOSTS_BOOTTIME_B" '
 	def offset(seconds): if .to == "b" then seconds else -seconds end * 1000000000;
 	def error(clock; seconds): .clock as $c | offset(seconds) as $o | ($c.after["container" + clock] - $c.before["container" + clock]) - ($c.after["host" + clock] - $c.before["host" + clock] - $o) | fabs;
 	def median: sort | .[length / 2 | floor];
 	[.[] | {error: ([error("Monotonic"; $monotonic), error("Boottime"; $boottime)] | max), bound: .clock.bound, down: .downtimeUs, back: .clock.backwards}] |
-	{moves: length, clockErrorUs: ([.[].error] | max / 1000), clockBoundUs: ([.[].bound] | max / 1000), medianErrorUs: ([.[].error] | median / 1000),
+	{moves: length, mode: $mode, clockErrorUs: ([.[].error] | max / 1000), clockBoundUs: ([.[].bound] | max / 1000), medianErrorUs: ([.[].error] | median / 1000),
 	medianBoundUs: ([.[].bound] | median / 1000), errorsPastBound: ([.[] | select(.error > .bound)] | length), boundsPast100Us: ([.[] | select(.bound > 100000)] | length),
 	medianDowntimeMs: ([.[].down] | median / 1000), backwards: ([.[] | select(.back)] | length), watcherSamples: $samples, watcherBacks: $backs}' \
 	"$work/records" >"$work/result"

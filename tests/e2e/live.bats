@@ -22,10 +22,10 @@ teardown() {
 
 ledger_run() { # MEGABYTES
 	davit_on a run --detach --name web --image ledger --network lan --ip 10.91.0.10 --memory 512m --pids 16 --cap-drop ALL -- /bin/ledger 7000 "$1" /tmp/file >/dev/null
-	retry 10 ledger_answers
+	retry 60 ledger_answers
 }
 # "number lines verified wrong birth first…"
-ledger_ask() { echo 1 | in_host switch timeout 5 nc -q 1 10.91.0.10 7000; }
+ledger_ask() { echo 1 | in_host switch timeout 60 nc -q 1 10.91.0.10 7000; }
 ledger_answers() { [ -n "$(ledger_ask)" ]; }
 verified() { ledger_ask | awk '{ print $3 }'; }
 # All of its memory is touched and right: it verified more pages than it has since.
@@ -116,7 +116,7 @@ aborted() { davit_on a migrations ls --json | jq -e '.migrations[0].state == "ab
 @test "a connection that breaks while memory follows is made again" {
 	ledger_run 48
 	davit_on a migrate web host-b --mode post-copy --bandwidth 8m --json >"$TMP/move.json" 3>&- &
-	retry 20 is_serving
+	retry 60 is_serving
 	kill -KILL "$(pgrep -P "$(host_pid a)" davit-mover)"
 	wait $!
 	[ "$(state_on b)" = running ]

@@ -28,7 +28,7 @@ teardown() {
 
 web() { # [OPTION…]: a container that answers on port 7000, at 10.91.0.10 and fd91::a5b:a
 	davit_on a run --detach --name web --image net --network lan --ip 10.91.0.10 --memory 64m "$@" -- /bin/peer >/dev/null
-	retry 10 answers 10.91.0.10
+	retry 60 answers 10.91.0.10
 }
 answers() { in_host switch python3 "$BATS_TEST_DIRNAME/peer.py" ask "$1" 3>&-; }
 # A connection in each state that there is, opened before a move and looked at after it (peer.py says what each holds).
@@ -37,7 +37,7 @@ client_start() {
 	nsenter "--net=/run/netns/dv$HOSTS_TAG-switch" -- python3 "$BATS_TEST_DIRNAME/peer.py" "$@" "$TMP/ready" <"$TMP/go" >"$TMP/client" 2>&1 3>&- &
 	client=$!
 	exec 9>"$TMP/go"
-	retry 10 [ -e "$TMP/ready" ]
+	retry 60 [ -e "$TMP/ready" ]
 }
 client_go() { # after the move: the client's own verdict
 	exec 9>&-
@@ -84,14 +84,14 @@ client_go() { # after the move: the client's own verdict
 	[ "$status" != 0 ]
 }
 
+leads_to_b() { bridge -n "dv$HOSTS_TAG-switch" fdb show br data | grep -F "$1 dev b-data "; }
 @test "an IPv6 neighbour learns at once where the container is" {
 	web
 	answers fd91::a5b:a
 	davit_on a migrate web host-b
 	# The switch's forwarding table leads to host b before anything was sent to the container.
 	mac=$(davit_on b inspect web --json | jq -r '.spec.attachments[0].mac')
-	run bridge -n "dv$HOSTS_TAG-switch" fdb show br data
-	[[ $output == *"$mac dev b-data "* ]] || { echo "$output"; false; }
+	retry 10 leads_to_b "$mac"
 	answers fd91::a5b:a
 }
 

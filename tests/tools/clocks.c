@@ -1,6 +1,6 @@
 /* Prints a process's view of its clocks, or watches them: the demonstration and the tests put it into their containers (linked statically).
  *
- * clocks            one line: CLOCK_MONOTONIC CLOCK_BOOTTIME CLOCK_REALTIME, in ns, read one after the other.
+ * clocks            one line: CLOCK_MONOTONIC CLOCK_BOOTTIME CLOCK_REALTIME, in ns, and in how many ns they were read: the quickest of many attempts.
  * clocks watch FILE reads monotonic and boottime every 100 µs and keeps in FILE one line that is rewritten in place twenty times a second: samples,
  *                   how often and by how many ns a clock went back, the longest step of each in ns. */
 #include <fcntl.h>
@@ -69,6 +69,12 @@ int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "watch"))
 		return watch(argv[2]);
-	printf("%" PRId64 " %" PRId64 " %" PRId64 "\n", now(CLOCK_MONOTONIC), now(CLOCK_BOOTTIME), now(CLOCK_REALTIME));
+	int64_t best[4] = { 0, 0, 0, INT64_MAX };
+	for (int i = 0; i < 100; i++) {
+		int64_t m = now(CLOCK_MONOTONIC), b = now(CLOCK_BOOTTIME), r = now(CLOCK_REALTIME), took = now(CLOCK_MONOTONIC) - m;
+		if (took < best[3])
+			memcpy(best, (int64_t[]){ m, b, r, took }, sizeof(best));
+	}
+	printf("%" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 "\n", best[0], best[1], best[2], best[3]);
 	return 0;
 }

@@ -111,6 +111,19 @@ static void clocks_advance(void **state)
 	assert_true(clock_now_ns(CLOCK_MONOTONIC) >= before);
 }
 
+static void clocks_read_together_agree_on_the_time_in_suspend(void **state)
+{
+	int64_t least = INT64_MAX, most = 0;
+	(void)state;
+	for (int i = 0; i < 20000; i++) {
+		struct clock_reading r = clock_read();
+		least = MIN(least, r.boottime - r.monotonic);
+		most = MAX(most, r.boottime - r.monotonic);
+	}
+	/* Whoever is kept from running between two of them is so for longer. */
+	assert_in_range(most - least, 0, NSEC_PER_MSEC / 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -120,6 +133,7 @@ int main(void)
 		cmocka_unit_test(rfc3339_goes_both_ways),
 		cmocka_unit_test(what_is_no_time_is_refused),
 		cmocka_unit_test(clocks_advance),
+		cmocka_unit_test(clocks_read_together_agree_on_the_time_in_suspend),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
