@@ -13,13 +13,11 @@
 #include "proto/pb.h"
 #include "runtime/criu/images.h"
 #include "runtime/layer/layer.h"
-#include "runtime/net/conntrack.h"
-#include "runtime/net/neighbour.h"
-#include "runtime/net/net.h"
 #include "runtime/pagestore/pagestore.h"
 #include "runtime/serve/facts.h"
 #include "runtime/serve/logs.h"
 #include "runtime/serve/ops.h"
+#include "runtime/serve/peers.h"
 #include "runtime/serve/records.h"
 #include "runtime/serve/stream.h"
 #include "runtime/serve/task.h"
@@ -34,6 +32,7 @@ struct dump {
 	int ours[STREAMS], theirs[STREAMS];
 	int done[2]; /* closed when nothing more comes to the log */
 	struct task tasks[TASKS];
+	struct peers peers;
 };
 
 static void close_all(int *fds, size_t n)
@@ -48,6 +47,7 @@ static void dump_free(struct dump *d)
 	close_all(d->theirs, STREAMS);
 	close_all(d->done, 2);
 	task_end_all(d->tasks, TASKS);
+	peers_end(&d->peers);
 	if (d->place.move)
 		(void)file_remove_tree(AT_FDCWD, d->place.move, NULL);
 	place_free(&d->place);
@@ -140,20 +140,20 @@ static void add_obstacles(Davit__ObstacleList *list, struct answer *a, const str
 	a->error = error;
 }
 
-static int run_dump(struct dump *d, struct answer *a, Davit__DumpDone *out, struct err *e)
+static int run_dump(struct dump *d, const Davit__ContainerStatus *s, struct answer *a, Davit__DumpDone *out, struct err *e)
 {
 	auto_pb(Davit__ObstacleList) *obstacles = pb_new(&davit__obstacle_list__descriptor, e);
 	if (!obstacles || open_folders(d, e) < 0 || open_streams(d, e) < 0 || request_streams(d->r, d->theirs, STREAMS, e) < 0)
 		return -1;
 	close_all(d->theirs, STREAMS);
-	if (start_tasks(d, e) < 0)
+	if (start_tasks(d, e) < 0 || (s->spec->n_attachments && peers_begin(&d->peers, &d->place, s->pid, !d->r->msg->dump->tcp_close, e) < 0))
 		return -1;
 	if (checkpoint(d, obstacles, e) < 0) {
 		add_obstacles(obstacles, a, e);
 		return -1;
 	}
 	fd_closep(&d->done[1]);
-	if (send_images(d, &out->images_bytes, e) < 0 || task_wait_all(d->tasks, TASKS, d->r->cancel, e) < 0)
+	if (send_images(d, &out->images_bytes, e) < 0 || task_wait_all(d->tasks, TASKS, d->r->cancel, e) < 0 || peers_take(&d->peers, out, e) < 0)
 		return -1;
 	out->has_images_bytes = out->has_layer_bytes = out->has_log_bytes = true;
 	out->layer_bytes = d->tasks[TASK_LAYER].bytes;
@@ -186,21 +186,7 @@ static int set_clock(const struct dump *d, const Davit__ContainerStatus *s, Davi
 	return 0;
 }
 
-static int set_neighbours(pid_t pid, Davit__DumpDone *out, struct err *e)
-{
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
-	auto_close int netns = open(path, O_RDONLY | O_CLOEXEC);
-	return netns < 0 ? err_sys(e, errno, "open %s", path) : net_neighbours(netns, &out->n_neighbours, &out->neighbours, e);
-}
-
-static int set_connections(const struct dump *d, Davit__DumpDone *out, struct err *e)
-{
-	auto_pb(Davit__RuntimeNetwork) *n = net_load(d->place.network, e);
-	return n ? conntrack_list(n, &out->n_connections, &out->connections, e) : -1;
-}
-
-static int set_details(const struct dump *d, const Davit__ContainerStatus *s, Davit__DumpDone *out, struct err *e)
+static int set_details(const struct dump *d, Davit__DumpDone *out, struct err *e)
 {
 	auto_pb(Davit__RuntimeState) *rs = record_runtime(d->r->core, d->r->name, e);
 	if (!rs)
@@ -211,16 +197,6 @@ static int set_details(const struct dump *d, const Davit__ContainerStatus *s, Da
 	auto_pb(Davit__HostFacts) *criu = facts_criu_known(d->r->core);
 	if (criu && criu->criu_version && pb_set_str(&out->criu_version, criu->criu_version, e) < 0)
 		return -1;
-	/* Without them connections that this host translates break; the others do not. */
-	if (s->spec->n_attachments && !d->r->msg->dump->tcp_close && set_connections(d, out, e) < 0) {
-		log_err(LOG_LEVEL_WARN, "connections of a container", e);
-		err_clear(e);
-	}
-	/* Without them peers wait a second longer; nothing is lost. */
-	if (s->spec->n_attachments && set_neighbours(s->pid, out, e) < 0) {
-		log_err(LOG_LEVEL_WARN, "neighbours of a container", e);
-		err_clear(e);
-	}
 	auto_close int work = file_open_dir(AT_FDCWD, d->place.move, NULL);
 	auto_pb(Criu__StatsEntry) *stats = NULL;
 	if (work >= 0 && criu_images_dump_stats(work, &stats, NULL) == 0 && stats && stats->dump) {
@@ -232,7 +208,8 @@ static int set_details(const struct dump *d, const Davit__ContainerStatus *s, Da
 
 int op_dump(const struct request *r, struct answer *a, struct err *e)
 {
-	auto_cleanup(dump_free) struct dump d = { .r = r, .ours = { -1, -1, -1, -1 }, .theirs = { -1, -1, -1, -1 }, .done = { -1, -1 } };
+	auto_cleanup(
+	    dump_free) struct dump d = { .r = r, .ours = { -1, -1, -1, -1 }, .theirs = { -1, -1, -1, -1 }, .done = { -1, -1 }, .peers = PEERS_NONE };
 	auto_pb(Davit__ContainerStatus) *s = record_require(r->core, r->name, "paused", e);
 	if (!s || place_of(r->core, r->name, &d.place, e) < 0)
 		return -1;
@@ -243,7 +220,7 @@ int op_dump(const struct request *r, struct answer *a, struct err *e)
 		return -1;
 	a->reply->result_case = DAVIT__CORE_REPLY__RESULT_DUMP;
 	a->reply->dump = out;
-	if (run_dump(&d, a, out, e) < 0 || (r->msg->dump->tcp_close && note_reset(&d, e) < 0))
+	if (run_dump(&d, s, a, out, e) < 0 || (r->msg->dump->tcp_close && note_reset(&d, e) < 0))
 		return -1;
-	return set_clock(&d, s, out, e) < 0 ? -1 : set_details(&d, s, out, e);
+	return set_clock(&d, s, out, e) < 0 ? -1 : set_details(&d, out, e);
 }
