@@ -13,7 +13,7 @@ claim "davitd starts on $(uname -r) under systemd" start_agent
 claim "the image is imported" davit image import redis $here/image.tar
 if [ "$role" = b ]; then
 	# Ends when the other host says so.
-	timeout 240 python3 -c 'import socket; s = socket.create_server(("10.91.0.2", 9999)); s.accept()'
+	timeout 540 python3 -c 'import socket; s = socket.create_server(("10.91.0.2", 9999)); s.accept()'
 	agent_log
 	exit 0
 fi
@@ -31,7 +31,7 @@ claim "it is confined by the AppArmor profile davit-default" confined
 client=$!
 claim "the client reaches redis" until_true 60 test -s /run/client.json
 replies() { kill -USR1 $client; sleep 0.2; jq .replies /run/client.json; }
-more_replies() { local n; n=$(replies); until_true 30 sh -c "kill -USR1 $client; sleep 0.2; [ \$(jq .replies /run/client.json) -gt $((n + 20)) ]"; }
+more_replies() { local n; n=$(replies); until_true 90 sh -c "kill -USR1 $client; sleep 0.2; [ \$(jq .replies /run/client.json) -gt $((n + 20)) ]"; }
 clocks() { davit exec redis /bin/clocks; }
 remote() { davit --host "https://10.91.0.2:7440" --cacert $here/tls/ca.crt --cert $here/tls/operator.crt --key $here/tls/operator.key "$@"; }
 

@@ -9,7 +9,7 @@ out=$1
 shift
 here=$(cd "$(dirname "$0")" && pwd)
 images=${DAVIT_VM_IMAGES:-$here/../../build/vm}
-limit=${GUEST_SECONDS:-300}
+limit=${GUEST_SECONDS:-600}
 read -ra clocks <<<"${GUEST_CLOCKS:-2027-01-01T00:00:00 2029-06-01T00:00:00}"
 
 mkdir -p "$out"
