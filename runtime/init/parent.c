@@ -165,11 +165,12 @@ int init_spawn(struct init_plan *plan, struct init_child *out, struct err *e)
 	init_give_stdio(plan->process.stdio, plan->spec);
 	if (make_sync(&plan->process, out, e) < 0 || spawn_init(plan, out, e) < 0)
 		return -1;
-	if (plan->ns.how[NS_USER] == NS_NEW && idmap_write(out->pid, l, e) < 0)
-		return -1;
-	if (give_to_child(&plan->process, out->pid, e) < 0)
-		return -1;
-	return sync_send(out->sync, SYNC_GO, 0, e);
+	if ((plan->ns.how[NS_USER] != NS_NEW || idmap_write(out->pid, l, e) == 0) && give_to_child(&plan->process, out->pid, e) == 0 &&
+	    sync_send(out->sync, SYNC_GO, 0, e) == 0)
+		return 0;
+	/* It may have ended meanwhile, and have said why. */
+	sync_prefer_told(out->sync, e);
+	return -1;
 }
 
 int init_spawn_exec(struct init_process *p, const struct cgroup *cgroup, pid_t pid, int pidfd, struct init_child *out, struct err *e)
@@ -186,7 +187,8 @@ int init_spawn_exec(struct init_process *p, const struct cgroup *cgroup, pid_t p
 		init_exec(p, cgroup, pidfd, flags);
 	}
 	fd_closep(&p->sync);
-	if (adopt(intermediate, out, e) < 0 || give_to_child(p, out->pid, e) < 0)
-		return -1;
-	return sync_send(out->sync, SYNC_GO, 0, e);
+	if (adopt(intermediate, out, e) == 0 && give_to_child(p, out->pid, e) == 0 && sync_send(out->sync, SYNC_GO, 0, e) == 0)
+		return 0;
+	sync_prefer_told(out->sync, e);
+	return -1;
 }

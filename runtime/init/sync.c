@@ -26,15 +26,24 @@ void sync_send_error(int sock, const struct err *what)
 	send(sock, &m, sizeof(m), MSG_NOSIGNAL);
 }
 
-/* Returns 1, 0 at the end, -1 with the error told or met. */
-static int receive(int sock, struct message *m, struct err *e)
+/* recv(2) to its true answer. A stage that ended without having read what we sent resets the connection: the kernel says so once, and then gives what
+ * the stage had said. */
+static ssize_t take(int sock, struct message *m, int flags)
 {
 	ssize_t n;
 
 	do
-		n = recv(sock, m, sizeof(*m), 0);
-	while (n < 0 && errno == EINTR);
-	if (n == 0 || (n < 0 && errno == ECONNRESET))
+		n = recv(sock, m, sizeof(*m), flags);
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
+	return n;
+}
+
+/* Returns 1, 0 at the end, -1 with the error told or met. */
+static int receive(int sock, struct message *m, struct err *e)
+{
+	ssize_t n = take(sock, m, 0);
+
+	if (n == 0)
 		return 0;
 	if (n < (ssize_t)SHORT)
 		return err_sys(e, n < 0 ? errno : EPROTO, "hear from the other stage");
@@ -45,6 +54,16 @@ static int receive(int sock, struct message *m, struct err *e)
 	if (e)
 		*e = m->err;
 	return -1;
+}
+
+void sync_prefer_told(int sock, struct err *e)
+{
+	struct message m;
+	ssize_t n;
+
+	while ((n = take(sock, &m, MSG_DONTWAIT)) > 0)
+		if (n == sizeof(m) && m.type == SYNC_ERROR && e)
+			*e = m.err;
 }
 
 int sync_wait(int sock, enum sync_type want, int *value, struct err *e)

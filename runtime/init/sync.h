@@ -22,3 +22,5 @@ void sync_send_error(int sock, const struct err *what);
 int sync_wait(int sock, enum sync_type want, int *value, struct err *e);
 /* Waits for the other side to end or to tell an error: 0 or -1 with it. */
 int sync_wait_end(int sock, struct err *e);
+/* After a failure in dealing with the other stage: the error that it told before it ended, if any, takes the place of e. */
+void sync_prefer_told(int sock, struct err *e);
