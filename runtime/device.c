@@ -96,6 +96,9 @@ static int make_node(int rootfd, const struct device *d, struct err *e)
 		return err_set(e, ERR_EXISTS, 0, "the root filesystem has something else at %s", d->path);
 	}
 	auto_close int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	/* Who else may write in the folder may have put a link to another file there. */
+	if (fd >= 0 && (fstat(fd, &st) < 0 || !is_device(&st, d)))
+		return err_set(e, ERR_STATE, 0, "somebody replaced the device node %s", d->path);
 	if (fd < 0 || fchownat(fd, "", d->uid, d->gid, AT_EMPTY_PATH) < 0 || chmod(path_of_fd(fd).s, d->mode & 07777) < 0)
 		return err_sys(e, errno, "set the owner and mode of the device node");
 	return 0;

@@ -63,7 +63,9 @@ int mount_finish(struct mount_set *s, struct err *e);
 int mount_pivot(const struct mount_set *s, bool readonly, struct err *e);
 /* Init: hides masked paths and makes readonly ones so. Missing ones are no error. null_fd: O_PATH fd of the host's /dev/null in this mount namespace.
  */
-int mount_mask_paths(int rootfd, int null_fd, const Davit__OciLinux *l, struct err *e);
+int mount_mask_paths(const struct mount_set *s, int null_fd, const Davit__OciLinux *l, struct err *e);
+/* Whether it is proc or sysfs: their files are the kernel's, and masks lie in them. */
+bool mount_is_kernels(const struct mount *m);
 /* Init: what lies at `from` is copied into the fresh tmpfs at `to`. */
 int mount_copy_up(int from, int to, struct err *e);
 /* Moves a detached tree to a target below rootfd, made if missing. */

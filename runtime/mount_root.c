@@ -6,6 +6,7 @@
 #include <sys/sysmacros.h>
 #include "base/fd.h"
 #include "base/path.h"
+#include "base/str.h"
 #include "runtime/mount.h"
 #include "runtime/sys.h"
 
@@ -78,11 +79,46 @@ static int make_readonly(int target, struct err *e)
 	return cover(target, tree, e);
 }
 
-/* Returns an fd, -1 with ENOENT in errno where nothing is to be done. */
-static int open_path(int rootfd, const char *path, bool *missing, struct err *e)
+bool mount_is_kernels(const struct mount *m)
+{
+	return m->kind == MOUNT_FILESYSTEM && (str_eq(m->spec->type, "proc") || str_eq(m->spec->type, "sysfs"));
+}
+
+/* What of a path lies behind a mount's destination, or NULL. */
+static const char *below(const char *path, const char *destination)
+{
+	size_t n = strlen(destination);
+
+	while (n > 0 && destination[n - 1] == '/')
+		n--;
+	return strncmp(path, destination, n) == 0 && (path[n] == '/' || !path[n]) ? path + n : NULL;
+}
+
+/* Where a path is looked for: proc and sysfs in the mount itself, whatever the folder is called by now that it was mounted on. Who may rename it
+ * (another container of the same root filesystem) would have us find nothing to hide (CVE-2025-31133 and its family). Others, and what is covered by
+ * a later mount, from the container's root. */
+static int root_of(const struct mount_set *s, const char **path)
+{
+	for (size_t i = s->n; i-- > 0;) {
+		const struct mount *m = &s->mounts[i];
+		const char *rest = m->kind == MOUNT_REMOUNT ? NULL : below(*path, m->spec->destination);
+
+		if (!rest)
+			continue;
+		if (!mount_is_kernels(m))
+			break;
+		*path = rest + strspn(rest, "/");
+		return m->fd;
+	}
+	return s->rootfs;
+}
+
+/* Returns an fd, or -1 with *missing where nothing is to be done. */
+static int open_path(const struct mount_set *s, const char *path, bool *missing, struct err *e)
 {
 	struct err err = { 0 };
-	int fd = path_open_in(rootfd, path, O_PATH, 0, &err);
+	int root = root_of(s, &path);
+	int fd = path_open_in(root, path, O_PATH, 0, &err);
 
 	*missing = fd < 0 && (err.sys == ENOENT || err.sys == ENOTDIR || err.code == ERR_NOT_FOUND);
 	if (fd < 0 && !*missing && e)
@@ -90,19 +126,19 @@ static int open_path(int rootfd, const char *path, bool *missing, struct err *e)
 	return fd;
 }
 
-int mount_mask_paths(int rootfd, int null_fd, const Davit__OciLinux *l, struct err *e)
+int mount_mask_paths(const struct mount_set *s, int null_fd, const Davit__OciLinux *l, struct err *e)
 {
 	auto_close int empty = -1;
 	bool missing;
 
 	for (size_t i = 0; i < l->n_readonly_paths; i++) {
-		auto_close int fd = open_path(rootfd, l->readonly_paths[i], &missing, e);
+		auto_close int fd = open_path(s, l->readonly_paths[i], &missing, e);
 
 		if (!missing && (fd < 0 || make_readonly(fd, e) < 0))
 			return err_prefix(e, "linux.readonlyPaths[%zu] (%s)", i, l->readonly_paths[i]);
 	}
 	for (size_t i = 0; i < l->n_masked_paths; i++) {
-		auto_close int fd = open_path(rootfd, l->masked_paths[i], &missing, e);
+		auto_close int fd = open_path(s, l->masked_paths[i], &missing, e);
 
 		if (!missing && (fd < 0 || mask(fd, null_fd, &empty, e) < 0))
 			return err_prefix(e, "linux.maskedPaths[%zu] (%s)", i, l->masked_paths[i]);

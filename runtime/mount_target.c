@@ -1,9 +1,11 @@
 /* Init's half of the mounts: see mount.h. Privileges: CAP_SYS_ADMIN over the container's mount namespace, and the file rights of its root. */
 #include <errno.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include "base/fd.h"
 #include "base/path.h"
 #include "runtime/lsm.h"
@@ -61,8 +63,24 @@ int mount_new(const char *type, const char *source, const struct strv *data, uin
 	return fd < 0 ? fs_fail(fs, errno, "mount", type, e) : fd;
 }
 
+/* A link of the image may lead into /proc, where files answer for the kernel; only what is named to lie there (runtime/validate_mounts.c) covers one.
+ * CVE-2019-16884 came of it. */
+static int check_not_proc(int target, const char *name, struct err *e)
+{
+	struct statfs fs;
+
+	if (fstatfs(target, &fs) < 0)
+		return err_sys(e, errno, "look at %s", name);
+	if (fs.f_type != PROC_SUPER_MAGIC || str_eq(name, "/proc") || str_prefix(name, "/proc/"))
+		return 0;
+	err_set(e, ERR_INVALID, 0, "%s leads into the container's /proc", name);
+	return err_remedy(e, "look at the symbolic links of the root filesystem on the way there");
+}
+
 static int move_to(int tree, int target, const char *name, struct err *e)
 {
+	if (check_not_proc(target, name, e) < 0)
+		return -1;
 	if (move_mount(tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
 		return err_sys(e, errno, "mount at %s", name);
 	return 0;
@@ -75,13 +93,17 @@ int mount_attach(int rootfd, int tree, const char *target, bool is_file, struct 
 	return fd < 0 ? -1 : move_to(tree, fd, target, e);
 }
 
-/* The container believes what it finds at /proc and /sys, and so do we when we mask paths there: these may not be reached over symbolic links. */
-static int check_no_links(int rootfd, const char *target, struct err *e)
+/* The container believes what it finds at /proc and /sys, and so do we when we mask paths there: these may not be reached over symbolic links. Looked
+ * at and used is one descriptor: who changes the folder meanwhile (another container of the same root filesystem) gains nothing (CVE-2023-27561). */
+static int open_plain(int rootfd, const char *target, struct err *e)
 {
-	auto_close int fd = sys_openat2(rootfd, target, O_PATH | O_CLOEXEC, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+	auto_close int made = path_make_in(rootfd, target, false, e);
+	int fd = made < 0 ? -1 : sys_openat2(rootfd, target, O_PATH | O_DIRECTORY | O_CLOEXEC, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
 
-	if (fd >= 0 || errno != ELOOP)
-		return 0;
+	if (made < 0 || fd >= 0)
+		return fd;
+	if (errno != ELOOP)
+		return err_sys(e, errno, "open %s in the container's root", target);
 	err_set(e, ERR_INVALID, 0, "%s is a symbolic link in the root filesystem", target);
 	return err_remedy(e, "make it a folder");
 }
@@ -111,16 +133,14 @@ static int make_filesystem(struct mount *m, const char *label, struct err *e)
 
 static int mount_filesystem(struct mount *m, int rootfd, const char *label, struct err *e)
 {
-	bool checked = str_eq(m->spec->type, "proc") || str_eq(m->spec->type, "sysfs");
+	const char *to = m->spec->destination;
 
-	if (checked && check_no_links(rootfd, m->spec->destination, e) < 0)
-		return -1;
 	if (make_filesystem(m, label, e) < 0)
 		return -1;
-	auto_close int target = path_make_in(rootfd, m->spec->destination, false, e);
+	auto_close int target = mount_is_kernels(m) ? open_plain(rootfd, to, e) : path_make_in(rootfd, to, false, e);
 	if (target < 0 || (m->options.copy_up && mount_copy_up(target, m->fd, e) < 0))
 		return -1;
-	if (move_to(m->fd, target, m->spec->destination, e) < 0)
+	if (move_to(m->fd, target, to, e) < 0)
 		return -1;
 	if (m->options.propagation && mount_propagate(m->fd, m->options.propagation, m->options.propagation_rec) < 0)
 		return err_sys(e, errno, "set mount propagation");

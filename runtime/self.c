@@ -11,6 +11,7 @@
 #include <sys/mount.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 #include "base/fd.h"
@@ -31,7 +32,7 @@ static bool is_sealed(int exe)
 
 	if (!getenv(MARK) || fstatfs(exe, &fs) < 0)
 		return false;
-	return fs.f_type == OVERLAYFS_SUPER_MAGIC || (seals >= 0 && (seals & SEALS) == SEALS);
+	return (fs.f_type == OVERLAYFS_SUPER_MAGIC && (fs.f_flags & ST_RDONLY)) || (seals >= 0 && (seals & SEALS) == SEALS);
 }
 
 /* An overlay of two lower layers and no upper one; the second is there because the kernel wants two. */

@@ -101,7 +101,7 @@ static int stage_root(struct init_plan *plan, int host_root, struct err *e)
 	if (init_open_console(p, true, e) < 0 || make_cwd(plan, e) < 0 || mount_finish(m, e) < 0 || run_hooks(plan, e) < 0)
 		return -1;
 	auto_close int null_fd = device_open_null(e);
-	if (null_fd < 0 || mount_mask_paths(p->root, null_fd, l, e) < 0)
+	if (null_fd < 0 || mount_mask_paths(m, null_fd, l, e) < 0)
 		return -1;
 	return mount_pivot(m, plan->spec->root->readonly, e);
 }
@@ -144,5 +144,9 @@ void init_main(struct init_plan *plan)
 
 	if (stage_host_id(plan, &host_root, &e) < 0 || stage_container_id(plan, host_root, &e) < 0 || init_label(&plan->process, &e) < 0)
 		init_fail(&plan->process, &e);
+	/* Until it is the program, processes that exec brings meanwhile may not trace it: its filter is not loaded yet. A user without root could not
+	 * enter the container himself any more. */
+	if (!plan->in_userns)
+		prctl(PR_SET_DUMPABLE, 0);
 	init_run(&plan->process, plan->spec->hooks, plan->state);
 }

@@ -164,23 +164,87 @@ options_of() { awk -v p="$1" '$5 == p { o = $6 } END { print o }' <<<"$output"; 
 	[ -z "$(grep "$TMP/outside" /proc/self/mountinfo)" ]
 }
 
+# races A B: another process of the host exchanges them for the rest of the test
+races() {
+	"$DAVIT_BUILD/tools/race" "$@" 3>&- &
+	RACER=$!
+	later kill -9 $RACER
+}
+
 @test "a folder swapped for a link to the host while mounts are made leads nowhere" {
 	mkdir -p "$TMP/volume/x" "$TMP/target"
+	ln -s "../../../../../../../..$TMP/target" "$TMP/volume/link"
 	edit "$(mount_at /v bind "$TMP/volume" bind)" "$(mount_at /v/x/y tmpfs tmpfs)" '.root.readonly = false' "$(args true)"
-	(
-		set +e
-		while :; do
-			mv -T "$TMP/volume/x" "$TMP/volume/real" 2>/dev/null; ln -s "../../../../../../../..$TMP/target" "$TMP/volume/x" 2>/dev/null
-			rm -f "$TMP/volume/x" 2>/dev/null
-			mv -T "$TMP/volume/real" "$TMP/volume/x" 2>/dev/null
-		done
-	) &
-	racer=$!
-	later kill -9 $racer
+	races "$TMP/volume/x" "$TMP/volume/link"
 	for _ in $(seq 40); do dr run --bundle "$BUNDLE" "$ID" >/dev/null 2>&1 || true; done
-	kill -9 $racer
 	[ -z "$(ls "$TMP/target")" ]
 	! grep -q "$TMP/target" /proc/self/mountinfo
+}
+
+@test "masks and read-only paths are on the kernel's files, whoever renames the folders below the mounts meanwhile" {
+	mkdir "$ROOT"/{false-proc,false-sys}
+	edit '.linux.maskedPaths += ["/sys/kernel/mm"]' "$(args sh -c 'for d in /proc /false-proc; do
+		[ -e $d/version ] || continue
+		echo mounted
+		head -c 1 $d/timer_list | grep -q . && echo "$d/timer_list is open"
+		(: >>$d/sys/kernel/core_pattern) 2>/dev/null && echo "$d/sys is open"
+	done; for d in /sys /false-sys; do
+		[ ! -e $d/kernel ] || [ -z "$(ls $d/kernel/mm)" ] || echo "$d/kernel/mm is open"
+	done')"
+	races "$ROOT/proc" "$ROOT/false-proc"
+	races "$ROOT/sys" "$ROOT/false-sys"
+	local seen=0
+	for _ in $(seq 20); do
+		run dr run --bundle "$BUNDLE" "$ID"
+		echo "$output"
+		[[ $output != *open* ]]
+		[[ $output != *mounted* ]] || seen=$((seen + 1))
+	done
+	[ $seen -gt 0 ]
+}
+
+@test "a mask is the host's null device, whatever takes the place of the container's meanwhile" {
+	echo secret >"$ROOT/key"
+	mknod -m 666 "$ROOT/dev/null" c 1 3
+	echo seen >"$ROOT/other"
+	ln -s /other "$ROOT/dev/link"
+	edit 'del(.mounts[] | select(.destination | startswith("/dev")))' '.linux.maskedPaths += ["/key"]' "$(args sh -c 'cat /key; echo x >/key')"
+	races "$ROOT/dev/null" "$ROOT/dev/link"
+	local begun=0
+	for _ in $(seq 20); do
+		run dr run --bundle "$BUNDLE" "$ID"
+		[[ $output != *secret* && $output != *seen* ]] || { echo "$output"; return 1; }
+		[ "$status" != 0 ] || begun=$((begun + 1))
+	done
+	[ "$(cat "$ROOT/other")" = seen ]
+	[ $begun -gt 0 ]
+}
+
+@test "/dev/console is the terminal, whatever takes the place of the container's devpts meanwhile" {
+	mkdir "$ROOT/false-pts" "$ROOT/dev/pts"
+	echo file | tee "$ROOT/false-pts/0" >"$ROOT/false-pts/ptmx"
+	edit 'del(.mounts[] | select(.destination == "/dev" or .destination == "/dev/shm" or .destination == "/dev/mqueue"))' '.process.terminal = true | .root.readonly = false' \
+		"$(args sh -c 'echo "console $(stat -c %t /dev/console)"')"
+	races "$ROOT/dev/pts" "$ROOT/false-pts"
+	for _ in $(seq 15); do
+		run python3 -c 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:], stdin_read=lambda fd: b"")))' \
+			"$BIN/davit-runtime" --root "$STATE" run --bundle "$BUNDLE" "$ID"
+		echo "$output"
+		[[ $output == *"console 88"* || $output == *"davit-runtime: "* ]]
+	done
+	kill -9 $RACER
+	grep -qx file "$ROOT"/{false-pts,dev/pts}/0
+}
+
+@test "a link of the image leads no mount into /proc" {
+	ln -s /proc/self "$ROOT/data"
+	edit "$(mount_at /data/attr tmpfs tmpfs)"
+	run dr run --bundle "$BUNDLE" "$ID"
+	[ "$status" = 1 ]
+	[[ $output == *"mounts["*"/data/attr"*"leads into the container's /proc"* ]]
+	edit 'del(.mounts[-1])' "$(mount_at //proc/self/attr tmpfs tmpfs)"
+	run dr run --bundle "$BUNDLE" "$ID"
+	[ "$status" = 1 ]
 }
 
 @test "proc and sysfs are not mounted over symbolic links" {
