@@ -17,6 +17,7 @@ struct tracked {
 	unsigned rounds;
 	uint64_t scan_ns; /* spent in looks, for who asks */
 	bool seen;	  /* in this round */
+	bool direct;	  /* devices write to its pages (direct.h): its tracking cannot be trusted */
 	uint64_t stopped_us;
 };
 

@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "proto/memory.h"
+#include "runtime/track/direct.h"
 #include "runtime/track/tracked.h"
 
 #define REST_PAGES 64 /* of a piece of the rest: so much may lie before a page that is waited for */
@@ -260,6 +261,8 @@ static int round_of(struct task *k, bool withhold, struct err *e)
 	if (k->t->final)
 		return last_round_of(k, withhold, e);
 	int rc = tracked_look(k->s, PAGEMAP_WRITTEN_TAKE, take_written, k, e);
+	/* After the look: what was being read while it was taken is open now. */
+	k->s->direct |= k->s->uffd >= 0 && direct_has_file(k->s->pid);
 	/* What was hot and has cooled down. */
 	if (rc == 0)
 		rc = each_run(k, &k->s->hot, &k->written, send_range, e);
@@ -298,6 +301,23 @@ static int each_space(struct tracker *t, int (*f)(struct task *k, bool flag, str
 		/* It ended, or runs another program: it is new in the next round, or now if there is none. */
 		if (t->final ? renew(t, i, e) < 0 : forget(t, i, e) < 0)
 			return -1;
+	}
+	return 0;
+}
+
+/* Those whose pages devices write to are tracked no more: the last round takes all of them. */
+static int let_go_of_direct(struct tracker *t, struct err *e)
+{
+	for (size_t i = 0; i < t->n;) {
+		struct err why = { 0 };
+		if (!t->spaces[i]->direct || renew(t, i, &why) == 0) {
+			i++;
+		} else if (why.code != ERR_NOT_FOUND) {
+			*e = why;
+			return -1;
+		} else if (forget(t, i, e) < 0) {
+			return -1;
+		}
 	}
 	return 0;
 }
@@ -343,7 +363,7 @@ static int on_round(struct tracker *t, const struct memory_record *r, struct err
 	t->final |= (r->flags & MEMORY_FINAL) != 0;
 	if (take_stock(t, e) < 0 || each_space(t, round_of, withhold, e) < 0)
 		return -1;
-	if (!t->final && each_space(t, count_left, false, e) < 0)
+	if (!t->final && (let_go_of_direct(t, e) < 0 || each_space(t, count_left, false, e) < 0))
 		return -1;
 	for (size_t i = 0; t->final && i < t->n; i++)
 		t->report.left += t->spaces[i]->lacks.pages;

@@ -2,12 +2,15 @@
 #include "tests/unit/unit.h"
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -101,6 +104,43 @@ static _Noreturn void work(bool exec_too)
 		change_something(slot, &seed, exec_too);
 		pause_us(200);
 	}
+}
+
+/* A group whose reads take their time: 4 MiB a second of the disk that holds the folder. False: there is no such limit here. */
+#define SLOW "/sys/fs/cgroup/blkio/davit-test-direct"
+static bool make_slow_group(const char *folder)
+{
+	struct stat st;
+	char limit[64];
+	if (stat(folder, &st) < 0 || (mkdir(SLOW, 0755) < 0 && errno != EEXIST))
+		return false;
+	snprintf(limit, sizeof(limit), "%u:%u %d", major(st.st_dev), minor(st.st_dev), 4 << 20);
+	return file_write_pseudo(AT_FDCWD, SLOW "/blkio.throttle.read_bps_device", limit, NULL) == 0;
+}
+
+static int remove_slow_group(void **state)
+{
+	(void)state;
+	return rmdir(SLOW) < 0 && errno != ENOENT ? -1 : 0;
+}
+
+/* Reads into its pages past the page cache: the device writes to them, at a time when the process does not. */
+static _Noreturn void read_directly(void)
+{
+	enum { BLOCK = 64 * PAGE, PLACES = AREA / BLOCK };
+	char path[] = "/tmp/davit-direct.XXXXXX", *area = map_area();
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	int fd = mkstemp(path);
+	unlink(path);
+	memset(area, 7, BLOCK);
+	if (pwrite(fd, area, BLOCK, 0) != BLOCK || fsync(fd) < 0 || fcntl(fd, F_SETFL, O_DIRECT) < 0)
+		_exit(1);
+	if (file_write_pseudo(AT_FDCWD, SLOW "/cgroup.procs", "0", NULL) < 0)
+		_exit(1);
+	memset(area, 1, AREA);
+	for (int i = 0; pread(fd, area + i % PLACES * BLOCK, BLOCK, 0) == BLOCK; i++)
+		;
+	_exit(1);
 }
 
 /* Processes of this group that live. */
@@ -266,13 +306,15 @@ static size_t assert_same(struct target *t, pid_t group)
 	return compared;
 }
 
-static pid_t start_work(void)
+static pid_t start_work(bool direct)
 {
 	pid_t group = fork();
 	if (group == 0) {
 		setpgid(0, 0);
 		if (fork() == 0)
 			work(true);
+		if (direct)
+			read_directly();
 		work(false);
 	}
 	setpgid(group, group);
@@ -314,11 +356,11 @@ static void end_all(pid_t tracker, pid_t group, int sock, struct target *t)
 	close(sock);
 }
 
-static void move(uint64_t rounds, uint16_t last)
+static void move(bool direct, uint64_t rounds, uint16_t last)
 {
 	struct target t = { 0 };
 	struct memory_reader in = { .allowed = MEMORY_OF_SOURCE, .page_size = PAGE };
-	pid_t group = start_work();
+	pid_t group = start_work(direct);
 	int sock;
 	pid_t tracker = start_tracker(&group, &sock);
 	for (uint64_t round = 1; round <= rounds; round++) {
@@ -343,20 +385,31 @@ static void move(uint64_t rounds, uint16_t last)
 static void all_that_was_written_arrives_by_the_last_round(void **state)
 {
 	(void)state;
-	move(ROUNDS, 0);
+	move(false, ROUNDS, 0);
 }
 
 static void what_is_withheld_arrives_with_the_rest(void **state)
 {
 	(void)state;
-	move(ROUNDS, MEMORY_WITHHOLD);
+	move(false, ROUNDS, MEMORY_WITHHOLD);
 }
 
 static void without_rounds_all_of_it_is_the_rest(void **state)
 {
 	(void)state;
-	move(0, MEMORY_WITHHOLD);
-	move(0, 0);
+	move(false, 0, MEMORY_WITHHOLD);
+	move(false, 0, 0);
+}
+
+static void what_a_device_writes_into_pages_arrives(void **state)
+{
+	(void)state;
+	if (!make_slow_group("/tmp")) {
+		print_message("no cgroup v1 that slows a disk down\n");
+		skip();
+	}
+	move(true, ROUNDS, 0);
+	move(true, ROUNDS, MEMORY_WITHHOLD);
 }
 
 int main(int argc, char **argv)
@@ -365,6 +418,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(all_that_was_written_arrives_by_the_last_round),
 		cmocka_unit_test(what_is_withheld_arrives_with_the_rest),
 		cmocka_unit_test(without_rounds_all_of_it_is_the_rest),
+		cmocka_unit_test_teardown(what_a_device_writes_into_pages_arrives, remove_slow_group),
 	};
 	(void)argv;
 	if (argc > 1)
