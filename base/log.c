@@ -34,6 +34,11 @@ void log_setup(int fd, enum log_level level, enum log_format format)
 	state.format = format;
 }
 
+int log_fd(void)
+{
+	return state.fd;
+}
+
 enum log_level log_level(void)
 {
 	return state.level;

@@ -12,6 +12,7 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON, LOG_FORMAT_JOURNALD };
 /* fd: where lines go (borrowed; 2 at start). */
 void log_setup(int fd, enum log_level level, enum log_format format);
 enum log_level log_level(void);
+int log_fd(void);
 int log_level_of(const char *name, enum log_level *out, struct err *e);
 int log_format_of(const char *name, enum log_format *out, struct err *e);
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

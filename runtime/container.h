@@ -16,6 +16,7 @@ struct runtime {
 	const char *root;     /* state folder, default /run/davit-runtime */
 	const char *criu;     /* path, or NULL: the first that works (runtime/criu/criu.h) */
 	const char *criu_tmp; /* a folder on a tmpfs for CRIU's cache and images, or NULL */
+	const char *policy;   /* the host's policy.json, for what an annotation asks for; NULL: SUPERVISE_POLICY */
 	bool systemd_cgroup;
 };
 

@@ -54,7 +54,8 @@ static int fill_plan(struct create *c, struct init_plan *p, struct err *e)
 	memcpy(p->process.stdio, c->options->stdio, sizeof(p->process.stdio));
 	p->process.preserve_fds = c->options->preserve_fds;
 	p->process.new_keyring = !c->options->no_new_keyring;
-	p->process.filter = s->linux->seccomp ? &c->filter : NULL;
+	p->process.filter = c->filter.bpf.len ? &c->filter : NULL;
+	p->process.landlock = c->landlock;
 	p->process.personality = s->linux->personality;
 	if (c->options->listen_fds &&
 	    (strv_addf(&p->process.env, e, "LISTEN_FDS=%u", c->options->listen_fds) < 0 || strv_add(&p->process.env, "LISTEN_PID=1", e) < 0))
@@ -115,7 +116,8 @@ static int follow(struct create *c, struct init_plan *p, struct init_child *chil
 {
 	if ((c->network && create_network_of(c, child->pid, e) < 0) || run_host_hooks(c, child, e) < 0)
 		return -1;
-	if (p->process.filter && p->process.filter->notifies && seccomp_listener_pass(child, c->spec->linux->seccomp, c->state, e) < 0)
+	if (p->process.filter && p->process.filter->notifies &&
+	    seccomp_listener_pass(child, c->spec->linux->seccomp, c->supervised, c->state, c->rt->root, e) < 0)
 		return -1;
 	if (sync_wait(child->sync, SYNC_READY, NULL, e) < 0)
 		return -1;

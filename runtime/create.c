@@ -13,9 +13,12 @@
 #include "base/proc.h"
 #include "proto/json.h"
 #include "runtime/namespace.h"
+#include "runtime/landlock.h"
 #include "runtime/net/net.h"
 #include "runtime/rootless.h"
+#include "runtime/seccomp_listener.h"
 #include "runtime/self.h"
+#include "runtime/supervise/supervise.h"
 #include "runtime/timens.h"
 #include "runtime/validate.h"
 
@@ -56,6 +59,8 @@ void create_end(struct create *c)
 	pb_freep(&c->state);
 	cgroup_freep(&c->cgroup);
 	seccomp_filter_free(&c->filter);
+	pb_freep(&c->supervised);
+	pb_freep(&c->landlock);
 	pb_freep(&c->network);
 }
 
@@ -99,6 +104,31 @@ static int new_state(struct create *c, const char *id, struct err *e)
 	return pb_set_str(&c->state->phase, "creating", e) < 0 || set_rootfs(c, e) < 0 ? -1 : copy_annotations(c, e);
 }
 
+/* An annotation may come from far: what it may ask for is the host's to say. */
+static int load_supervised(struct create *c, struct err *e)
+{
+	if (supervise_of_spec(c->spec, &c->supervised, e) < 0)
+		return -1;
+	if (!c->supervised)
+		return 0;
+	if (geteuid() != 0)
+		return err_field(e, "annotations." SUPERVISE_ANNOTATION, "a supervisor of system calls takes root");
+	return supervise_allowed_by(c->rt->policy ? c->rt->policy : SUPERVISE_POLICY, c->supervised, e);
+}
+
+static int load_filter(struct create *c, struct err *e)
+{
+	const Davit__OciSeccomp *s = c->spec->linux->seccomp;
+
+	if (load_supervised(c, e) < 0)
+		return -1;
+	if ((!s && !c->supervised) || c->options->no_filter)
+		return 0;
+	if (seccomp_compile_cached(c->rt->root, s, supervise_calls(c->supervised), &c->filter, e) < 0)
+		return -1;
+	return seccomp_listener_check(s, &c->filter, c->supervised, e);
+}
+
 static int load(struct create *c, struct err *e)
 {
 	char real[PATH_MAX];
@@ -109,7 +139,7 @@ static int load(struct create *c, struct err *e)
 	c->spec = c->bundle ? container_load_spec(c->bundle, &c->text, e) : NULL;
 	if (!c->spec)
 		return -1;
-	if (c->spec->linux->seccomp && !c->options->no_filter && seccomp_compile_cached(c->rt->root, c->spec->linux->seccomp, &c->filter, e) < 0)
+	if (load_filter(c, e) < 0 || landlock_of_spec(c->spec, &c->landlock, e) < 0)
 		return -1;
 	if (!c->options->network_file)
 		return 0;

@@ -14,6 +14,7 @@
 #include "runtime/container.h"
 #include "runtime/seccomp/seccomp.h"
 #include "runtime/state.h"
+#include "spec.pb-c.h"
 
 struct create {
 	const struct runtime *rt;
@@ -24,9 +25,11 @@ struct create {
 	struct state_dir dir;
 	Davit__RuntimeState *state;
 	struct cgroup *cgroup;
-	struct seccomp_filter filter;	/* compiled linux.seccomp, if the spec has one */
-	Davit__RuntimeNetwork *network; /* NULL: as the spec says only */
-	bool attached;			/* create_network() has made something on the host */
+	struct seccomp_filter filter;	      /* compiled linux.seccomp, if the spec has one or is supervised */
+	Davit__Landlock *landlock;	      /* NULL: none */
+	Davit__SeccompSupervisor *supervised; /* NULL: not */
+	Davit__RuntimeNetwork *network;	      /* NULL: as the spec says only */
+	bool attached;			      /* create_network() has made something on the host */
 };
 void create_end(struct create *c);
 #define auto_create __attribute__((cleanup(create_end)))

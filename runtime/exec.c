@@ -11,6 +11,7 @@
 #include "runtime/create.h"
 #include "runtime/init/init.h"
 #include "runtime/init/sync.h"
+#include "runtime/landlock.h"
 #include "runtime/lsm.h"
 #include "runtime/run.h"
 #include "runtime/schedule.h"
@@ -25,6 +26,8 @@ struct target {
 	Davit__OciSpec *spec;
 	struct cgroup *cgroup;
 	struct seccomp_filter filter;
+	Davit__SeccompSupervisor *supervised;
+	Davit__Landlock *landlock;
 	int pidfd;
 	bool paused;
 };
@@ -36,6 +39,8 @@ static void target_close(struct target *t)
 	pb_freep(&t->spec);
 	cgroup_freep(&t->cgroup);
 	seccomp_filter_free(&t->filter);
+	pb_freep(&t->supervised);
+	pb_freep(&t->landlock);
 	fd_closep(&t->pidfd);
 }
 
@@ -119,7 +124,7 @@ static int start(struct target *t, const struct exec_options *o, struct init_pro
 		state_dir_unlock(&t->dir);
 	if (init_spawn_exec(p, t->cgroup, t->state->pid, t->pidfd, child, e) < 0)
 		return -1;
-	if (p->filter && p->filter->notifies && seccomp_listener_pass(child, t->spec->linux->seccomp, t->state, e) < 0)
+	if (p->filter && p->filter->notifies && seccomp_listener_pass(child, t->spec->linux->seccomp, t->supervised, t->state, t->rt->root, e) < 0)
 		return -1;
 	if (sync_wait(child->sync, SYNC_READY, NULL, e) < 0 || (t->paused && take_state_again(t, e) < 0))
 		return -1;
@@ -148,6 +153,26 @@ static int run_exec(struct target *t, const struct exec_options *o, struct init_
 	return console_proxy(run.master, child.pid, child.pidfd, e);
 }
 
+/* What the policy allowed the container, its further processes have too. */
+static int load_filter(struct target *t, struct err *e)
+{
+	const Davit__OciSeccomp *s = t->spec->linux->seccomp;
+
+	if (supervise_of_spec(t->spec, &t->supervised, e) < 0)
+		return -1;
+	return s || t->supervised ? seccomp_compile_cached(t->rt->root, s, supervise_calls(t->supervised), &t->filter, e) : 0;
+}
+
+static int load_landlock(struct target *t, const Davit__OciProcess *p, struct err *e)
+{
+	if (landlock_of_spec(t->spec, &t->landlock, e) < 0)
+		return -1;
+	if (!t->landlock || p->no_new_privileges)
+		return 0;
+	err_field(e, "process.noNewPrivileges", "the container is held by Landlock, which takes it");
+	return err_remedy(e, "use --no-new-privs");
+}
+
 int container_exec(const struct runtime *rt, const char *id, const struct exec_options *o, struct err *e)
 {
 	struct target t __attribute__((cleanup(target_close))) = { .rt = rt, .dir = { .fd = -1, .lock = -1 }, .pidfd = -1 };
@@ -158,9 +183,10 @@ int container_exec(const struct runtime *rt, const char *id, const struct exec_o
 		return -1;
 	if (init_process_prepare(&p, id, o->process, e) < 0)
 		return -1;
-	if (t.spec->linux->seccomp && seccomp_compile_cached(rt->root, t.spec->linux->seccomp, &t.filter, e) < 0)
+	if (load_filter(&t, e) < 0 || load_landlock(&t, o->process, e) < 0)
 		return -1;
-	p.filter = t.spec->linux->seccomp ? &t.filter : NULL;
+	p.landlock = t.landlock;
+	p.filter = t.filter.bpf.len ? &t.filter : NULL;
 	p.personality = t.spec->linux->personality;
 	p.further = true;
 	/* Before the process comes into the container's cgroup: it inherits them. */

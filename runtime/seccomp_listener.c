@@ -2,11 +2,13 @@
 #include "runtime/seccomp_listener.h"
 #include <errno.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include "base/fd.h"
+#include "base/log.h"
 #include "proto/json.h"
 #include "proto/pb.h"
 #include "runtime/create.h"
@@ -58,20 +60,43 @@ static int send_with_fd(int sock, const char *text, int fd, struct err *e)
 	return sendmsg(sock, &m, MSG_NOSIGNAL) < 0 ? err_sys(e, errno, "send the seccomp listener") : 0;
 }
 
-int seccomp_listener_pass(struct init_child *child, const Davit__OciSeccomp *s, const Davit__RuntimeState *state, struct err *e)
+int seccomp_listener_check(const Davit__OciSeccomp *s, const struct seccomp_filter *f, const Davit__SeccompSupervisor *supervised, struct err *e)
 {
-	int number = -1;
+	if (!f->notifies || supervised || (s->listener_path && *s->listener_path))
+		return 0;
+	err_field(e, "linux.seccomp.listenerPath", "SCMP_ACT_NOTIFY without anybody who is notified: calls would only fail");
+	return err_remedy(e, "name the unix socket of a seccomp agent, or use the annotation " SUPERVISE_ANNOTATION);
+}
+
+static int send_listener(int fd, pid_t pid, const Davit__OciSeccomp *s, const Davit__RuntimeState *state, struct err *e)
+{
+	auto_close int sock = connect_to(s->listener_path, e);
+	auto_free char *text = sock < 0 ? NULL : process_state(s, state, pid, e);
+
+	return text ? send_with_fd(sock, text, fd, e) : -1;
+}
+
+/* Where davit's own callers want audit lines (DAVIT_AUDIT_FD), else where the log goes. */
+static int audit_fd(void)
+{
+	const char *fd = getenv("DAVIT_AUDIT_FD");
+
+	return fd ? atoi(fd) : log_fd();
+}
+
+int seccomp_listener_pass(struct init_child *child, const Davit__OciSeccomp *s, const Davit__SeccompSupervisor *supervised,
+			  const Davit__RuntimeState *state, const char *root, struct err *e)
+{
+	int number = -1, rc;
 
 	if (sync_wait(child->sync, SYNC_SECCOMP, &number, e) < 0)
 		return -1;
-	auto_close int sock = connect_to(s->listener_path, e);
-	auto_close int fd = sock < 0 ? -1 : pidfd_getfd(child->pidfd, number, 0);
-	if (sock < 0)
-		return -1;
+	auto_close int fd = pidfd_getfd(child->pidfd, number, 0);
 	if (fd < 0)
 		return err_sys(e, errno, "take the seccomp listener");
-	auto_free char *text = process_state(s, state, child->pid, e);
-	if (!text || send_with_fd(sock, text, fd, e) < 0)
-		return -1;
-	return sync_send(child->sync, SYNC_TAKEN, 0, e);
+	if (supervised)
+		rc = supervise_start(state->id, supervised, child->pid, fd, root, audit_fd(), e);
+	else
+		rc = send_listener(fd, child->pid, s, state, e);
+	return rc < 0 ? -1 : sync_send(child->sync, SYNC_TAKEN, 0, e);
 }

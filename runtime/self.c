@@ -98,6 +98,15 @@ static char **own_arguments(char *text, size_t n, struct err *e)
 	return argv;
 }
 
+/* A descriptor of the caller's that the environment names; main() marks it again. */
+static void keep_named(const char *variable)
+{
+	const char *fd = getenv(variable);
+
+	if (fd)
+		(void)fd_set_cloexec(atoi(fd), false, NULL);
+}
+
 static int start_again(int fd, struct err *e)
 {
 	size_t n = 0;
@@ -107,6 +116,8 @@ static int start_again(int fd, struct err *e)
 	if (!argv)
 		return -1;
 	setenv(MARK, "1", 1);
+	keep_named("DAVIT_ERROR_FD");
+	keep_named("DAVIT_AUDIT_FD");
 	fexecve(fd, argv, environ);
 	return err_sys(e, errno, "start the sealed copy of the runtime");
 }

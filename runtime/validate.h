@@ -8,6 +8,8 @@
 int validate_spec(const Davit__OciSpec *s, int bundle_fd, struct err *e);
 /* A process alone, for exec. */
 int validate_process(const Davit__OciProcess *p, struct err *e);
+/* Whether a sysctl (or what names of several begin with) belongs to a namespace of the container's own. */
+int validate_sysctl(const Davit__OciSpec *s, const char *name, struct err *e);
 
 /* Between validate*.c: a list of problems that grows. */
 struct problems {

@@ -138,25 +138,43 @@ static bool matches(const char *key, const char *prefix)
 	return prefix[strlen(prefix) - 1] == '.' ? str_prefix(key, prefix) : strcmp(key, prefix) == 0;
 }
 
-static void check_sysctl(const Davit__OciSpec *s, const char *name, struct problems *p)
+/* NULL: it may be set; else why not, and *remedy. */
+static const char *refuse_sysctl(const Davit__OciSpec *s, const char *name, const char **remedy)
 {
 	char key[256];
-	struct field field = field_of("linux.sysctl.%.100s", name);
 
+	*remedy = "use a name like net.ipv4.ip_forward";
 	if (snprintf(key, sizeof(key), "%s", name) >= (int)sizeof(key) || strstr(name, "..") || name[0] == '/' || name[0] == '.')
-		return problem(p, field.s, "use a name like net.ipv4.ip_forward", "not a name of a kernel setting");
+		return "not a name of a kernel setting";
 	for (char *c = key; *c; c++)
 		if (*c == '/')
 			*c = '.';
 	for (size_t i = 0; i < ARRAY_LEN(sysctls); i++) {
 		if (!matches(key, sysctls[i].prefix))
 			continue;
-		if (ns_how_of_spec(s, sysctls[i].kind) == NS_HOST)
-			problem(p, field.s, "give the container a namespace of its own for it",
-				"would change the host: the container has no own %s namespace", ns_types[sysctls[i].kind].oci);
-		return;
+		*remedy = "give the container a namespace of its own for it";
+		return ns_how_of_spec(s, sysctls[i].kind) == NS_HOST ? "would change the host: the container has no own namespace for it" : NULL;
 	}
-	problem(p, field.s, "set it on the host", "this setting is the host's, no namespace has one of its own");
+	*remedy = "set it on the host";
+	return "this setting is the host's, no namespace has one of its own";
+}
+
+static void check_sysctl(const Davit__OciSpec *s, const char *name, struct problems *p)
+{
+	const char *remedy, *why = refuse_sysctl(s, name, &remedy);
+
+	if (why)
+		problem(p, field_of("linux.sysctl.%.100s", name).s, remedy, "%s", why);
+}
+
+int validate_sysctl(const Davit__OciSpec *s, const char *name, struct err *e)
+{
+	const char *remedy, *why = refuse_sysctl(s, name, &remedy);
+
+	if (!why)
+		return 0;
+	err_field(e, "sysctl", "%.100s: %s", name, why);
+	return err_remedy(e, "%s", remedy);
 }
 
 static void check_path_list(const char *field, char *const *paths, size_t n, struct problems *p)

@@ -19,6 +19,10 @@ static void print_facts(const Davit__HostFacts *f)
 	       str_human_bytes(f->memory_available, free_bytes, sizeof(free_bytes)));
 	printf("disk          %s free\n", str_human_bytes(f->disk_available, disk, sizeof(disk)));
 	printf("CPUs          %u\n", f->cpus);
+	printf("LSMs         ");
+	for (size_t i = 0; i < f->n_lsms; i++)
+		printf(" %s", f->lsms[i]);
+	printf("%s, Landlock ABI %u\n", f->n_lsms ? "" : " none", f->landlock_abi);
 	printf("moves         %s\n",
 	       f->memory_tracking ? "hybrid: memory is copied while a container runs" : "stop-and-copy: the kernel cannot track writes (Linux 6.7)");
 }

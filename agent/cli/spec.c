@@ -6,8 +6,8 @@
 
 void spec_options_free(struct spec_options *o)
 {
-	struct strv *lists[] = { &o->publish, &o->cap_add, &o->cap_drop, &o->mounts,  &o->tmpfs,   &o->env,
-				 &o->labels,  &o->sysctls, &o->ulimits,	 &o->devices, &o->security };
+	struct strv *lists[] = { &o->publish, &o->cap_add, &o->cap_drop, &o->mounts,   &o->tmpfs,     &o->env,	   &o->labels,
+				 &o->sysctls, &o->ulimits, &o->devices,	 &o->security, &o->supervise, &o->landlock };
 
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
 		strv_free(lists[i]);
@@ -41,6 +41,10 @@ void spec_options_table(struct spec_options *o, bool run, struct option out[SPEC
 		{ "device", 0, "PATH[:rwm]", OPTION_LIST, &o->devices, "a device of the host" },
 		{ "security-opt", 0, "KEY=VALUE", OPTION_LIST, &o->security,
 		  "seccomp=unconfined|FILE, apparmor=PROFILE, label=LABEL, no-new-privileges=false" },
+		{ "supervise", 0, "CALL=WHAT", OPTION_LIST, &o->supervise,
+		  "have a call done for its root, as the host's policy allows: mknod=\"c 10:200\", mount=tmpfs, sysctl=NAME. A filter sees a call's "
+		  "registers only, no path: so a supervisor outside reads the rest, decides, and does it" },
+		{ "landlock", 0, "ro|rw=PATH", OPTION_LIST, &o->landlock, "the only paths that it reaches, read or written, whatever else says" },
 		{ "host-clocks", 0, NULL, OPTION_FLAG, &o->host_clocks, "no time namespace of its own" },
 		{ "host-userns", 0, NULL, OPTION_FLAG, &o->host_userns, "no user namespace of its own (as the host's policy allows)" },
 		{ "stop-signal", 0, "SIGNAL", OPTION_STRING, &o->stop_signal, "what stop sends first (default SIGTERM)" },

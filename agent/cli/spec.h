@@ -3,14 +3,14 @@
 #include "agent/cli/cli.h"
 #include "spec.pb-c.h"
 
-#define SPEC_OPTIONS 33
+#define SPEC_OPTIONS 35
 
 /* As given. Zero-initialise; spec_options_free() at the end. */
 struct spec_options {
 	const char *name, *image, *network, *ip, *memory, *cpus, *user, *workdir, *hostname;
 	const char *stop_signal;
 	struct option_number pids, memory_swap, stop_timeout, log_max_bytes;
-	struct strv publish, cap_add, cap_drop, mounts, tmpfs, env, labels, sysctls, ulimits, devices, security;
+	struct strv publish, cap_add, cap_drop, mounts, tmpfs, env, labels, sysctls, ulimits, devices, security, supervise, landlock;
 	bool read_only, interactive, terminal, host_clocks, host_userns, detach, remove;
 };
 void spec_options_free(struct spec_options *o);

@@ -92,6 +92,44 @@ static int add_cap(size_t *n, char ***array, const char *text, struct err *e)
 	return cap ? pb_push_str(n, array, cap, e) : -1;
 }
 
+/* "mknod=c 1:3" to the list of that name; lists: as in the message, ends with a NULL name. */
+struct named_list {
+	const char *name;
+	size_t *n;
+	char ***list;
+};
+
+static int add_named(const struct named_list *l, const char *text, const char *option, const char *form, struct err *e)
+{
+	const char *equals = strchr(text, '=');
+
+	for (; equals && equals[1] && l->name; l++)
+		if (strlen(l->name) == (size_t)(equals - text) && strncmp(l->name, text, (size_t)(equals - text)) == 0)
+			return pb_push_str(l->n, l->list, equals + 1, e);
+	err_field(e, option, "\"%s\" is unknown", text);
+	return err_remedy(e, "%s", form);
+}
+
+static int add_supervised(Davit__ContainerSpec *s, const char *text, struct err *e)
+{
+	if (!s->seccomp_supervisor && !(s->seccomp_supervisor = pb_new(&davit__seccomp_supervisor__descriptor, e)))
+		return -1;
+	Davit__SeccompSupervisor *m = s->seccomp_supervisor;
+	const struct named_list lists[] = {
+		{ "mknod", &m->n_mknod, &m->mknod }, { "mount", &m->n_mount, &m->mount }, { "sysctl", &m->n_sysctl, &m->sysctl }, { 0 }
+	};
+	return add_named(lists, text, "--supervise", "mknod=\"c 10:200\", mount=tmpfs, sysctl=net.ipv4.ip_forward", e);
+}
+
+static int add_landlock(Davit__ContainerSpec *s, const char *text, struct err *e)
+{
+	if (!s->landlock && !(s->landlock = pb_new(&davit__landlock__descriptor, e)))
+		return -1;
+	Davit__Landlock *m = s->landlock;
+	const struct named_list lists[] = { { "ro", &m->n_read_only, &m->read_only }, { "rw", &m->n_read_write, &m->read_write }, { 0 } };
+	return add_named(lists, text, "--landlock", "ro=PATH or rw=PATH", e);
+}
+
 static int set_lists(Davit__ContainerSpec *s, const struct spec_options *o, struct err *e)
 {
 	int r = 0;
@@ -114,6 +152,10 @@ static int set_lists(Davit__ContainerSpec *s, const struct spec_options *o, stru
 		r = add_device(s, o->devices.v[i], e);
 	for (size_t i = 0; r == 0 && i < o->security.n; i++)
 		r = set_security(s, o->security.v[i], e);
+	for (size_t i = 0; r == 0 && i < o->supervise.n; i++)
+		r = add_supervised(s, o->supervise.v[i], e);
+	for (size_t i = 0; r == 0 && i < o->landlock.n; i++)
+		r = add_landlock(s, o->landlock.v[i], e);
 	return r;
 }
 

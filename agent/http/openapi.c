@@ -87,12 +87,37 @@ static int put_property(struct messages *m, const ProtobufCMessageDescriptor *d,
 	return max ? buf_printf(b, e, ", \"maxItems\": %zu}", max) : buf_puts(b, "}", e);
 }
 
+/* What a name does not tell. */
+static const struct {
+	const ProtobufCMessageDescriptor *d;
+	const char *text;
+} notes[] = {
+	{ &davit__seccomp_supervisor__descriptor, "Calls that a process outside does for the container's root. A seccomp filter sees the registers "
+						  "of a call only, no path and no struct, so these "
+						  "calls go to a supervisor, which reads their arguments once, decides, and does what is listed: "
+						  "mknod of devices (c 1:3, b 7:*), mount of types "
+						  "(tmpfs, mqueue, overlay), setting of the container's own sysctls (a name, or what names begin "
+						  "with). The host's policy must allow each entry; "
+						  "each call leaves a line in the host's log; such a container cannot be moved or saved." },
+	{ &davit__landlock__descriptor,
+	  "The only paths that the container's processes reach, whatever owners, modes and mounts say. Such a container cannot be moved or saved." },
+};
+
+static int put_note(const ProtobufCMessageDescriptor *d, struct buf *b, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_LEN(notes); i++)
+		if (notes[i].d == d)
+			return buf_printf(b, e, "\"description\": \"%s\", ", notes[i].text);
+	return 0;
+}
+
 static int put_schema(struct messages *m, const ProtobufCMessageDescriptor *d, struct buf *b, struct err *e)
 {
 	const char *comma = "";
 	char name[64];
 
-	if (buf_printf(b, e, "\n      \"%s\": {\"type\": \"object\", \"additionalProperties\": false, \"required\": [", d->short_name) < 0)
+	if (buf_printf(b, e, "\n      \"%s\": {\"type\": \"object\", ", d->short_name) < 0 || put_note(d, b, e) < 0 ||
+	    buf_puts(b, "\"additionalProperties\": false, \"required\": [", e) < 0)
 		return -1;
 	for (unsigned i = 0; i < d->n_fields; i++) {
 		if (d->fields[i].label != PROTOBUF_C_LABEL_REQUIRED)

@@ -5,9 +5,12 @@
 #include "proto/pb.h"
 #include "runtime/caps.h"
 #include "runtime/cli/cli.h"
+#include "runtime/landlock.h"
+#include "runtime/lsm.h"
 #include "runtime/mount_options.h"
 #include "runtime/namespace.h"
 #include "runtime/seccomp/seccomp.h"
+#include "runtime/supervise/supervise.h"
 
 static const char *const hooks[] = { "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop" };
 
@@ -65,6 +68,22 @@ static int add_annotation(Davit__OciFeatures *f, const char *key, const char *va
 	return pb_set_str(&a->key, key, e) < 0 ? -1 : pb_set_str(&a->value, value, e);
 }
 
+/* Layers of our own, and what of the LSMs is there on this kernel, not only in this program. */
+static int add_guards(Davit__OciFeatures *f, struct err *e)
+{
+	char abi[12], lsms[256] = "";
+	auto_strv struct strv list = { 0 };
+
+	snprintf(abi, sizeof(abi), "%d", landlock_abi());
+	if (lsm_list(&list, e) < 0)
+		return -1;
+	for (size_t i = 0, n = 0; i < list.n && n < sizeof(lsms); i++)
+		n += (size_t)snprintf(lsms + n, sizeof(lsms) - n, "%s%s", i ? "," : "", list.v[i]);
+	return add_annotation(f, LANDLOCK_ANNOTATION ".abi", abi, e) < 0 || add_annotation(f, SUPERVISE_ANNOTATION, "mknod,mount,sysctl", e) < 0
+		   ? -1
+		   : add_annotation(f, "org.davit.lsm", lsms, e);
+}
+
 static int run(struct cli *c, int argc, char **argv, struct err *e)
 {
 	auto_pb(Davit__OciFeatures) *f = pb_new(&davit__oci_features__descriptor, e);
@@ -83,7 +102,7 @@ static int run(struct cli *c, int argc, char **argv, struct err *e)
 			return -1;
 	f->linux = pb_new(&davit__oci_features_linux__descriptor, e);
 	if (!f->linux || add_linux(f->linux, e) < 0 || add_annotation(f, "davit.version", DAVIT_VERSION, e) < 0 ||
-	    add_annotation(f, "org.opencontainers.runc.checkpoint.enabled", "true", e) < 0)
+	    add_annotation(f, "org.opencontainers.runc.checkpoint.enabled", "true", e) < 0 || add_guards(f, e) < 0)
 		return -1;
 	return json_print(&f->base, true, &b, e) < 0 ? -1 : cli_print(&b, e);
 }

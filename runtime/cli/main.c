@@ -17,6 +17,7 @@
 #include "proto/pb.h"
 #include "runtime/cli/cli.h"
 #include "runtime/self.h"
+#include "runtime/supervise/supervise.h"
 
 #define DEFAULT_ROOT "/run/davit-runtime"
 
@@ -34,6 +35,7 @@ static const struct cli_option globals[] = {
 	{ { "rootless", required_argument, NULL, 261 }, "WHEN", "accepted for runc's callers: true, false or auto" },
 	{ { "criu", required_argument, NULL, 262 }, "PATH", "the criu to use (default: the first that works)" },
 	{ { "criu-tmp", required_argument, NULL, 263 }, "DIR", "folder on a tmpfs for CRIU's cache and images" },
+	{ { "policy", required_argument, NULL, 264 }, "FILE", "what a supervisor of system calls may do (default: " SUPERVISE_POLICY ")" },
 	{ { "version", no_argument, NULL, 'v' }, NULL, "print the version" },
 	{ { "help", no_argument, NULL, 'h' }, NULL, "print this" },
 	{ { 0 }, NULL, NULL },
@@ -91,6 +93,9 @@ static int take_global(struct cli *c, int val, const char *value, struct err *e)
 		return 0;
 	case 263:
 		c->rt.criu_tmp = value;
+		return 0;
+	case 264:
+		c->rt.policy = value;
 		return 0;
 	default:
 		return 0;

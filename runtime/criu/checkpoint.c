@@ -119,7 +119,8 @@ static struct obstacle_scan scan_of(const struct checkpoint *c)
 				       .file_locks = c->o->file_locks,
 				       .shell_job = c->o->shell_job,
 				       .ext_unix_sk = c->o->ext_unix_sk,
-				       .init = c->state->pid };
+				       .init = c->state->pid,
+				       .spec = c->spec };
 }
 
 /* What CRIU would find only by waiting, or name by its consequence: processes that exec put in, tracers. */

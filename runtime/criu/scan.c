@@ -12,6 +12,8 @@
 #include "base/file.h"
 #include "base/proc.h"
 #include "proto/pb.h"
+#include "runtime/landlock.h"
+#include "runtime/supervise/supervise.h"
 
 bool scan_has(const struct scan *s, pid_t pid)
 {
@@ -91,10 +93,30 @@ static int scan_process(struct scan *s, pid_t pid, struct err *e)
 	return scan_fds(s, pid, e);
 }
 
+/* What shows nowhere in /proc: that a filter notifies, and Landlock. CRIU would dump both without a word, and restore a container that is another. */
+static int scan_spec(struct scan *s, struct err *e)
+{
+	const Davit__OciSpec *spec = s->o->spec;
+	const Davit__OciSeccomp *filter = spec && spec->linux ? spec->linux->seccomp : NULL;
+	bool notifies = false, held = false;
+
+	for (size_t i = 0; spec && i < spec->n_annotations; i++) {
+		notifies |= str_eq(spec->annotations[i]->key, SUPERVISE_ANNOTATION);
+		held |= str_eq(spec->annotations[i]->key, LANDLOCK_ANNOTATION);
+	}
+	for (size_t i = 0; filter && i < filter->n_syscalls; i++)
+		notifies |= str_eq(filter->syscalls[i]->action, "SCMP_ACT_NOTIFY");
+	if (notifies && !scan_add(s, s->o->init, "seccomp_listener", NULL, e))
+		return -1;
+	return held && !scan_add(s, s->o->init, "landlock", NULL, e) ? -1 : 0;
+}
+
 int criu_obstacles_early(const pid_t *pids, size_t n, const struct obstacle_scan *o, Davit__ObstacleList *out, struct err *e)
 {
 	struct scan s = { .o = o, .pids = pids, .npids = n, .out = out };
 
+	if (scan_spec(&s, e) < 0)
+		return -1;
 	for (size_t i = 0; i < n; i++)
 		if (scan_status(&s, pids[i], e) < 0)
 			return -1;
@@ -113,6 +135,7 @@ Davit__ObstacleList *criu_obstacles(const pid_t *pids, size_t n, const struct ob
 	/* Without init there is nothing left to look at. */
 	if (mountinfo_read(o->init, &s.mounts, &gone) < 0)
 		return steal_ptr(&out);
+	rc = scan_spec(&s, e);
 	for (size_t i = 0; rc == 0 && i < n; i++)
 		rc = scan_process(&s, pids[i], e);
 	if (rc == 0)

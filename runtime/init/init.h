@@ -12,6 +12,7 @@
 #include <sys/types.h>
 #include "base/err.h"
 #include "oci.pb-c.h"
+#include "spec.pb-c.h"
 #include "runtime/caps.h"
 #include "runtime/cgroup/cgroup.h"
 #include "runtime/mount.h"
@@ -26,6 +27,7 @@ struct init_process {
 	const Davit__OciPersonality *personality; /* of the container, or NULL */
 	struct caps caps;
 	const struct seccomp_filter *filter; /* NULL: none */
+	const Davit__Landlock *landlock;     /* NULL: none */
 	struct strv env;
 	char **argv; /* of the spec, with a NULL at its end; owned vector, borrowed strings */
 	int stdio[3];

@@ -15,6 +15,7 @@
 #include "runtime/hooks.h"
 #include "runtime/init/init.h"
 #include "runtime/init/sync.h"
+#include "runtime/landlock.h"
 #include "runtime/rlimit.h"
 
 /* Tells the parent, or once there is none who listens, whoever reads the container's stderr. */
@@ -170,9 +171,13 @@ void init_run(struct init_process *p, const Davit__OciHooks *hooks, const Davit_
 		init_fail(p, &e);
 	if (hooks && hooks_run("startContainer", hooks->start_container, hooks->n_start_container, state, &e) < 0)
 		init_fail(p, &e);
+	if (p->landlock && landlock_enter(p->landlock, &e) < 0)
+		init_fail(p, &e);
 	if (p->filter && !filter_is_early(p) && load_seccomp(p, &e) < 0)
 		init_fail(p, &e);
 	execve(program, p->argv, p->env.v);
 	err_set(&e, errno == ENOENT ? ERR_NOT_FOUND : ERR_DENIED, errno, "exec: \"%s\"", program);
+	if (p->landlock && errno == EACCES)
+		err_remedy(&e, "name its folder, and those of its loader and libraries, in " LANDLOCK_ANNOTATION);
 	init_fail(p, &e);
 }

@@ -17,7 +17,7 @@
 
 #define FOLDER "@seccomp"
 #define PLACES 64
-#define FORMAT 1
+#define FORMAT 2
 #define FILE_MAX (4 << 20)
 
 struct header {
@@ -38,15 +38,15 @@ static int open_folder(const char *root)
 	return steal_fd(&fd);
 }
 
-static int make_key(const Davit__OciSeccomp *s, struct buf *key, struct err *e)
+static int make_key(const Davit__OciSeccomp *s, unsigned supervised, struct buf *key, struct err *e)
 {
 	struct utsname u;
 	const struct scmp_version *v = seccomp_version();
 	if (uname(&u) < 0)
 		u.release[0] = '\0';
-	if (buf_printf(key, e, "%s %u.%u.%u %s\n", DAVIT_VERSION, v ? v->major : 0, v ? v->minor : 0, v ? v->micro : 0, u.release) < 0)
+	if (buf_printf(key, e, "%s %u.%u.%u %s %u\n", DAVIT_VERSION, v ? v->major : 0, v ? v->minor : 0, v ? v->micro : 0, u.release, supervised) < 0)
 		return -1;
-	return pb_pack(&s->base, key, e);
+	return s ? pb_pack(&s->base, key, e) : buf_puts(key, "none", e);
 }
 
 /* FNV-1a. */
@@ -84,19 +84,19 @@ static void put(int dir, const char *name, const struct buf *key, const struct s
 		log_err(LOG_LEVEL_DEBUG, "keep a compiled seccomp filter", &e);
 }
 
-int seccomp_compile_cached(const char *root, const Davit__OciSeccomp *s, struct seccomp_filter *out, struct err *e)
+int seccomp_compile_cached(const char *root, const Davit__OciSeccomp *s, unsigned supervised, struct seccomp_filter *out, struct err *e)
 {
 	auto_buf struct buf key = { 0 };
 	auto_close int dir = root ? open_folder(root) : -1;
 	char name[16];
 	if (dir < 0)
-		return seccomp_compile(s, out, e);
-	if (make_key(s, &key, e) < 0)
+		return seccomp_compile(s, supervised, out, e);
+	if (make_key(s, supervised, &key, e) < 0)
 		return -1;
 	snprintf(name, sizeof(name), "%02x", (unsigned)(hash(&key) % PLACES));
 	if (get(dir, name, &key, out))
 		return 0;
-	if (seccomp_compile(s, out, e) < 0)
+	if (seccomp_compile(s, supervised, out, e) < 0)
 		return -1;
 	put(dir, name, &key, out);
 	return 0;

@@ -155,7 +155,36 @@ static int export(scmp_filter_ctx ctx, struct buf *out, struct err *e)
 	return 0;
 }
 
-static int compile(const Davit__OciSeccomp *s, struct seccomp_filter *out, struct err *e)
+/* Whether a call is allowed whatever its arguments. */
+static bool is_free(const Davit__OciSeccomp *s, const char *call)
+{
+	bool allowed = str_eq(s->default_action, "SCMP_ACT_ALLOW");
+	for (size_t i = 0; i < s->n_syscalls; i++)
+		for (size_t k = 0; k < s->syscalls[i]->n_names; k++) {
+			if (!str_eq(s->syscalls[i]->names[k], call))
+				continue;
+			if (!str_eq(s->syscalls[i]->action, "SCMP_ACT_ALLOW") || s->syscalls[i]->n_args)
+				return false;
+			allowed = true;
+		}
+	return allowed;
+}
+
+/* The supervisor lets most opens go on as if nobody had asked, so it must not open what the profile closes. One filter has one listener. */
+static int supervise(const Davit__OciSeccomp *s, unsigned supervised, struct seccomp_filter *out, struct err *e)
+{
+	if (out->notifies || (s->listener_path && *s->listener_path)) {
+		err_field(e, "linux.seccomp", "SCMP_ACT_NOTIFY or listenerPath, and a supervisor: a filter has one listener");
+		return err_remedy(e, "leave one of them away");
+	}
+	if ((supervised & SECCOMP_SUPERVISE_SYSCTL) && !(is_free(s, "openat") && is_free(s, "open")))
+		return err_field(e, "linux.seccomp", "a profile that has rules of its own for open or openat, and a supervisor for sysctls");
+	out->notifies = true;
+	out->flags |= FLAG_WAIT_KILLABLE;
+	return supervised_build(supervised, &out->bpf, e);
+}
+
+static int compile(const Davit__OciSeccomp *s, unsigned supervised, struct seccomp_filter *out, struct err *e)
 {
 	uint32_t default_action;
 	if (!s->default_action)
@@ -177,13 +206,17 @@ static int compile(const Davit__OciSeccomp *s, struct seccomp_filter *out, struc
 	/* Both want to answer with a number: a pid, and a descriptor. */
 	if (out->notifies && (out->flags & SECCOMP_FILTER_FLAG_TSYNC))
 		out->flags |= SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
+	if (supervised && supervise(s, supervised, out, e) < 0)
+		return -1;
 	return prologue_build(s, default_action, &out->bpf, e) < 0 ? -1 : export(ctx, &out->bpf, e);
 }
 
-int seccomp_compile(const Davit__OciSeccomp *s, struct seccomp_filter *out, struct err *e)
+int seccomp_compile(const Davit__OciSeccomp *s, unsigned supervised, struct seccomp_filter *out, struct err *e)
 {
+	Davit__OciSeccomp open = DAVIT__OCI_SECCOMP__INIT;
+	open.default_action = (char *)"SCMP_ACT_ALLOW";
 	*out = (struct seccomp_filter){ 0 };
-	int result = compile(s, out, e);
+	int result = compile(s ? s : &open, supervised, out, e);
 	if (result < 0)
 		seccomp_filter_free(out);
 	return result;

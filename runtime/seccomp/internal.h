@@ -24,6 +24,8 @@ extern const struct action_name action_names[]; /* ends with name NULL */
 extern const char *const arch_names[];		/* "SCMP_ARCH_X86", …; NULL-terminated */
 extern const char *const operator_names[];	/* by enum scmp_compare; holes are NULL */
 #define OPERATOR_COUNT (_SCMP_CMP_MAX)
+/* A call that the supervisor has begun is not begun again because of a signal (Linux 5.19). */
+#define FLAG_WAIT_KILLABLE (1U << 5)
 struct flag_name {
 	const char *name;
 	unsigned flag;
@@ -34,5 +36,7 @@ extern const struct flag_name flag_names[]; /* ends with name NULL */
 uint32_t arch_token(const char *name);
 /* An action with its errno. what: field path for errors. */
 int action_parse(const char *name, bool has_errno, uint32_t errno_ret, const char *what, uint32_t *out, struct err *e);
+/* The instructions that send the supervised calls of this architecture to the listener. */
+int supervised_build(unsigned supervised, struct buf *out, struct err *e);
 /* The instructions that go before libseccomp's: calls newer than any that the profile names get ENOSYS. */
 int prologue_build(const Davit__OciSeccomp *s, uint32_t default_action, struct buf *out, struct err *e);

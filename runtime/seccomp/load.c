@@ -4,7 +4,7 @@
 #include <linux/seccomp.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include "runtime/seccomp/seccomp.h"
+#include "runtime/seccomp/internal.h"
 
 int seccomp_filter_load(const struct seccomp_filter *f)
 {
@@ -15,5 +15,8 @@ int seccomp_filter_load(const struct seccomp_filter *f)
 		errno = EINVAL;
 		return -1;
 	}
-	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+	int result = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+	if (result < 0 && errno == EINVAL && (flags & FLAG_WAIT_KILLABLE)) /* an older kernel: it then does without */
+		result = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags & ~FLAG_WAIT_KILLABLE, &program);
+	return result;
 }

@@ -13,7 +13,9 @@
 #include "base/path.h"
 #include "proto/json.h"
 #include "proto/pb.h"
+#include "runtime/landlock.h"
 #include "runtime/seccomp/seccomp.h"
+#include "runtime/supervise/supervise.h"
 
 #define CPU_PERIOD_US 100000
 #define PIDS_DEFAULT 4096
@@ -202,6 +204,38 @@ static int set_seccomp(const Davit__ContainerSpec *s, Davit__OciLinux *l, struct
 	return l->seccomp ? 0 : -1;
 }
 
+/* What the supervisor makes is to be of use. */
+static int allow_devices(const Davit__SeccompSupervisor *s, Davit__OciResources *r, struct err *e)
+{
+	for (size_t i = 0; s && i < s->n_mknod; i++) {
+		char type[2];
+		unsigned major;
+		int minor;
+		Davit__OciDeviceRule *rule = pb_new(&davit__oci_device_rule__descriptor, e);
+		if (!rule || pb_push(&r->n_devices, &r->devices, rule, e) < 0 || supervise_parse_device(s->mknod[i], type, &major, &minor) < 0)
+			return -1;
+		rule->has_allow = rule->allow = rule->has_major = true;
+		rule->major = major;
+		rule->has_minor = minor >= 0;
+		rule->minor = minor;
+		if (pb_set_str(&rule->type, type, e) < 0 || pb_set_str(&rule->access, "rw", e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* davit-runtime takes them from annotations, as from any bundle. */
+static int annotate(const char *key, const ProtobufCMessage *value, Davit__OciSpec *o, struct err *e)
+{
+	auto_buf struct buf text = { 0 };
+	Davit__OciStringEntry *a = value ? pb_new(&davit__oci_string_entry__descriptor, e) : NULL;
+	if (!value)
+		return 0;
+	if (!a || pb_push(&o->n_annotations, &o->annotations, a, e) < 0 || json_print(value, false, &text, e) < 0)
+		return -1;
+	return pb_set_str(&a->key, key, e) < 0 ? -1 : pb_set_str(&a->value, text.data, e);
+}
+
 static int set_linux(const struct core *c, const Davit__ContainerSpec *s, Davit__OciLinux *l, struct err *e)
 {
 	auto_free char *cgroup = mem_printf(e, "%s/%s", c->cgroup_parent, s->name);
@@ -217,6 +251,8 @@ static int set_linux(const struct core *c, const Davit__ContainerSpec *s, Davit_
 	for (size_t i = 0; i < s->n_devices; i++)
 		if (add_device(s->devices[i], l, e) < 0)
 			return -1;
+	if (allow_devices(s->seccomp_supervisor, l->resources, e) < 0)
+		return -1;
 	return set_resources(s, l->resources, e) < 0 ? -1 : set_seccomp(s, l, e);
 }
 
@@ -234,6 +270,9 @@ Davit__OciSpec *bundle_spec(const struct core *c, const Davit__ContainerSpec *s,
 	if (add_sys_mounts(s, o, e) < 0 || add_mounts(s, p, o, e) < 0)
 		return NULL;
 	if (set_namespaces(s, ids, o->linux, e) < 0 || set_linux(c, s, o->linux, e) < 0)
+		return NULL;
+	if (annotate(SUPERVISE_ANNOTATION, s->seccomp_supervisor ? &s->seccomp_supervisor->base : NULL, o, e) < 0 ||
+	    annotate(LANDLOCK_ANNOTATION, s->landlock ? &s->landlock->base : NULL, o, e) < 0)
 		return NULL;
 	return steal_ptr(&o);
 }

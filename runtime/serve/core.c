@@ -11,10 +11,10 @@
 #include "proto/json.h"
 #include "proto/pb.h"
 #include "runtime/cgroup/cgroup.h"
+#include "runtime/policy_file.h"
 #include "runtime/serve/records.h"
 #include "runtime/serve/serve.h"
 
-#define CONFIG_MAX (1 << 20)
 #define CORE_WAIT_MS 4000 /* for one that is ending */
 
 void serve_free(struct core *c)
@@ -27,29 +27,6 @@ void serve_free(struct core *c)
 	pb_freep(&c->policy);
 	pb_freep(&c->config);
 	fd_closep(&c->lock);
-}
-
-/* A file of the administrator: nobody else may write it, or the policy would be anyone's. A missing one is empty. */
-static void *read_config(const char *path, const ProtobufCMessageDescriptor *d, enum json_unknown unknown, struct err *e)
-{
-	struct stat st;
-	size_t n = 0;
-	auto_close int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
-	if (!path || (fd < 0 && errno == ENOENT))
-		return pb_new(d, e);
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		err_sys(e, errno, "open %s", path);
-		return NULL;
-	}
-	if (!S_ISREG(st.st_mode) || st.st_uid != 0 || (st.st_mode & 022)) {
-		err_set(e, ERR_DENIED, 0, "%s must be a plain file of root that nobody else can write", path);
-		return NULL;
-	}
-	auto_free char *text = fd_read_all(fd, CONFIG_MAX, &n, e);
-	void *m = text ? json_parse(d, text, n, unknown, NULL, e) : NULL;
-	if (!m)
-		err_prefix(e, "%s", path);
-	return m;
 }
 
 static int set_paths(struct core *c, struct err *e)
@@ -126,9 +103,9 @@ int serve_open(struct core *c, struct err *e)
 	umask(022);
 	if (check_options(c, e) < 0)
 		return -1;
-	if (!(c->policy = read_config(c->policy_file, &davit__host_policy__descriptor, JSON_REFUSE, e)))
+	if (!(c->policy = policy_file_read(c->policy_file, &davit__host_policy__descriptor, JSON_REFUSE, e)))
 		return -1;
-	if (!(c->config = read_config(c->config_file, &davit__agent_config__descriptor, JSON_KEEP, e)))
+	if (!(c->config = policy_file_read(c->config_file, &davit__agent_config__descriptor, JSON_KEEP, e)))
 		return -1;
 	if (set_paths(c, e) < 0 || make_folders(c, e) < 0)
 		return -1;

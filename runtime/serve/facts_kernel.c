@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "proto/pb.h"
 #include "runtime/cgroup/cgroup.h"
+#include "runtime/landlock.h"
 #include "runtime/lsm.h"
 #include "runtime/serve/facts.h"
 
@@ -41,6 +42,8 @@ static int add_names(Davit__HostFacts *f, struct err *e)
 		return -1;
 	if (add_strings(&f->n_cgroup_controllers, &f->cgroup_controllers, &controllers, e) < 0)
 		return -1;
+	f->has_landlock_abi = true;
+	f->landlock_abi = (uint32_t)landlock_abi();
 	return add_strings(&f->n_lsms, &f->lsms, &lsms, e);
 }
 

@@ -1,8 +1,8 @@
 /* Starting the monitor.
  *
  * Descriptors: 3 the sync pipe, on which the monitor tells {"pid":N} or {"error":"…"}; 4 the error pipe, on which davit-runtime tells its whole error
- * (DAVIT_ERROR_FD); 5 the first client. The wait for the sync line has no limit: a restore takes what it takes, and a monitor that ends closes the
- * pipe. */
+ * (DAVIT_ERROR_FD); 5 the first client; 6 our own log, for audit lines (DAVIT_AUDIT_FD). The wait for the sync line has no limit: a restore takes
+ * what it takes, and a monitor that ends closes the pipe. */
 #include "runtime/serve/launch.h"
 
 #include <poll.h>
@@ -65,6 +65,8 @@ static int add_runtime(struct strv *v, const struct core *c, const struct launch
 		return -1;
 	if (c->criu && add_all(v, (const char *const[]){ "--criu", c->criu, NULL }, e) < 0)
 		return -1;
+	if (c->policy_file && add_all(v, (const char *const[]){ "--policy", c->policy_file, NULL }, e) < 0)
+		return -1;
 	return add_all(v, (const char *const *)l->command->v, e);
 }
 
@@ -83,11 +85,11 @@ static int spawn_monitor(const struct core *c, const struct launch *l, int sync,
 {
 	auto_strv struct strv args = { 0 };
 	auto_free char *path = mem_printf(e, "%s/davit-monitor", c->bin_dir);
-	char *env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "DAVIT_ERROR_FD=4", NULL };
+	char *env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "DAVIT_ERROR_FD=4", "DAVIT_AUDIT_FD=6", NULL };
 	if (!path || monitor_args(&args, c, l, e) < 0)
 		return -1;
-	const struct proc_fd fds[] = { { 2, 2 }, { sync, 3 }, { error, 4 }, { l->attach_fd, 5 } };
-	const struct proc_spawn s = { .path = path, .argv = args.v, .envp = env, .fds = fds, .nfds = l->attach_fd >= 0 ? 4 : 3 };
+	const struct proc_fd fds[] = { { 2, 2 }, { sync, 3 }, { error, 4 }, { 2, 6 }, { l->attach_fd, 5 } };
+	const struct proc_spawn s = { .path = path, .argv = args.v, .envp = env, .fds = fds, .nfds = l->attach_fd >= 0 ? 5 : 4 };
 	pid_t pid = proc_spawn(&s, NULL, e);
 	return pid < 0 || proc_wait(pid, LEAVE_WAIT_MS, e) < 0 ? -1 : 0; /* the monitor has left us by a second fork */
 }

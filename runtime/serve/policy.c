@@ -17,6 +17,7 @@
 #include "proto/json.h"
 #include "proto/pb.h"
 #include "runtime/caps.h"
+#include "runtime/supervise/supervise.h"
 
 int policy_deny(struct err *e, const char *field, const char *member, const char *fmt, ...)
 {
@@ -241,11 +242,16 @@ static int check_binds(const struct core *c, const Davit__ContainerSpec *s, stru
 	return 0;
 }
 
+static int check_supervisor(const struct core *c, const Davit__ContainerSpec *s, struct err *e)
+{
+	return s->seccomp_supervisor ? supervise_allowed(c->policy->seccomp_supervisor, s->seccomp_supervisor, "seccompSupervisor", e) : 0;
+}
+
 int policy_check(const struct core *c, const Davit__ContainerSpec *s, const Davit__IdRange *ids, struct err *e)
 {
 	static int (*const checks[])(const struct core *, const Davit__ContainerSpec *, struct err *) = {
-		check_namespaces, check_caps,	check_seccomp,	       check_labels, check_sysctls,
-		check_devices,	  check_memory, policy_check_networks, check_binds,
+		check_namespaces, check_caps,	 check_seccomp, check_labels,	       check_sysctls,
+		check_supervisor, check_devices, check_memory,	policy_check_networks, check_binds,
 	};
 	if (spec_check(s, e) < 0 || check_ids(c, ids, e) < 0)
 		return -1;

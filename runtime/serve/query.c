@@ -10,6 +10,7 @@
 #include "runtime/net/net.h"
 #include "runtime/serve/ops.h"
 #include "runtime/serve/records.h"
+#include "runtime/state.h"
 #include "runtime/timens.h"
 
 /* A part of a list is sent before it outgrows a datagram together with the largest spec. */
@@ -175,7 +176,11 @@ int op_check(const struct request *r, struct answer *a, struct err *e)
 	auto_pb(Davit__ContainerStatus) *s = record_require(r->core, r->name, "running paused", e);
 	if (!s || container_pids(&r->core->rt, r->name, &pids, &n, e) < 0)
 		return -1;
-	const struct obstacle_scan scan = { .file_locks = true, .init = s->pid }; /* as op_dump will ask CRIU */
+	auto_state_dir struct state_dir dir = { .fd = -1, .lock = -1 };
+	auto_pb(Davit__OciSpec) *spec = state_dir_open(r->core->rt.root, r->name, false, &dir, e) < 0 ? NULL : state_spec(&dir, e);
+	if (!spec)
+		return -1;
+	const struct obstacle_scan scan = { .file_locks = true, .init = s->pid, .spec = spec }; /* as op_dump will ask CRIU */
 	a->reply->result_case = DAVIT__CORE_REPLY__RESULT_OBSTACLES;
 	a->reply->obstacles = criu_obstacles(pids, n, &scan, e);
 	if (!a->reply->obstacles)

@@ -10,7 +10,9 @@
 #include "base/str.h"
 #include "proto/json.h"
 #include "proto/limits.h"
+#include "runtime/landlock.h"
 #include "runtime/serve/policy.h"
+#include "runtime/supervise/supervise.h"
 
 struct policy_field policy_field_at(const char *list, size_t index, const char *member)
 {
@@ -274,10 +276,18 @@ static int check_counts(const Davit__ContainerSpec *s, struct err *e)
 	return 0;
 }
 
+static int check_guards(const Davit__ContainerSpec *s, struct err *e)
+{
+	if (s->seccomp_supervisor && supervise_check(s->seccomp_supervisor, "seccompSupervisor", e) < 0)
+		return -1;
+	return s->landlock ? landlock_check(s->landlock, "landlock", e) : 0;
+}
+
 int spec_check(const Davit__ContainerSpec *s, struct err *e)
 {
 	static int (*const checks[])(const Davit__ContainerSpec *, struct err *) = {
-		check_counts, check_names, check_process, check_limits, check_mounts, check_rlimits, check_devices, check_sysctls, check_rest,
+		check_counts,  check_names,   check_process, check_limits, check_mounts,
+		check_rlimits, check_devices, check_sysctls, check_rest,   check_guards,
 	};
 	for (size_t i = 0; i < ARRAY_LEN(checks); i++)
 		if (checks[i](s, e) < 0)

@@ -441,3 +441,43 @@ need_criu() { davit info --json | jq -e '.facts.criuPath and (.facts.criuProblem
 	rss=$(awk '/VmRSS/ { print $2 }' "/proc/$(agent_pid)/status")
 	[ "$rss" -le 8192 ] || { echo "$rss KiB"; return 1; }
 }
+
+# with_policy JSON: the agent and its core start anew with it
+with_policy() {
+	echo "$1" >"$AGENT/policy.json"
+	agent_stop
+	agent_start
+}
+
+@test "calls are done for a container as the policy allows, across restarts of the agent, with a line in its log; a move is refused for it" {
+	with_policy '{"seccompSupervisor": {"mknod": ["c 1:*"], "mount": ["tmpfs"], "sysctl": ["kernel.shm"]}}'
+	run davit create --name not --image base --supervise mount=overlay -- /bin/true
+	[[ $status != 0 && $output == *policy* ]]
+	davit run --detach --name helped --image base --supervise 'mknod=c 1:8' --supervise mount=tmpfs -- /bin/sh -c 'until [ -e /tmp/go ]; do sleep 0.05; done
+		mknod /node c 1 8; mkdir /m; mount -t tmpfs none /m; mknod -m 600 /m/node c 1 8; ls -ln /node /m/node; head -c 1 /m/node | wc -c; head -c 1 /node | wc -c; grep /m/node /proc/mounts; echo end; exec sleep 1000' >/dev/null
+	agent_stop KILL
+	agent_start
+	davit exec helped -- /bin/touch /tmp/go
+	retry 10 eval 'davit logs helped | grep -q end'
+	davit logs helped
+	[ "$(davit logs helped | grep -c '1,   8')" = 2 ]
+	[ "$(davit logs helped | grep -cx 1)" = 2 ]
+	grep '"msg":"supervised call"' "$AGENT/log" | jq -es 'map(select(.container == "helped" and .call == "mknod" and .decision == "done")) | length == 2' >/dev/null
+	[ "$(davit exec helped -- /bin/mknod /tmp/again c 1 8 && echo done)" = done ]
+	api GET /v1/containers/helped/mobility | jq -e '[.obstacles[].kind] | index("seccomp_listener")'
+	davit rm --force helped
+	with_policy '{}'
+}
+
+@test "a container reaches the paths that Landlock is told, and no other; info tells whether the kernel has it" {
+	[[ $(davit info) =~ "Landlock ABI "([0-9]+) ]]
+	[ "${BASH_REMATCH[1]}" != 0 ] || skip "this kernel has no Landlock"
+	run davit run --rm --name held --image base --landlock ro=/bin --landlock rw=/data -- /bin/sh -c 'touch /data/x && echo data; cat /etc/passwd || echo closed'
+	echo "$output"
+	[[ $output == *data*closed* ]]
+	davit run --detach --name held --image base --landlock ro=/ -- /bin/sleep 1000 >/dev/null
+	[ "$(davit exec held -- /bin/touch /tmp/x 2>/dev/null; echo $?)" = 1 ]
+	api GET /v1/containers/held/mobility | jq -e '[.obstacles[].kind] | index("landlock")'
+	run davit create --name none --image base --landlock rw=data -- /bin/true
+	[ "$status" = 64 ]
+}

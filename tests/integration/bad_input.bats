@@ -66,6 +66,7 @@ nothing_is_left() {
 	refused denied spec.networkMode "$(spec '"networkMode": "host"')"
 	refused denied 'spec.sysctls[0]' "$(spec '"sysctls": [{"key": "kernel.core_pattern", "value": "|/x"}]')"
 	refused denied 'spec.devices[0].path' "$(spec '"devices": [{"path": "/dev/kmsg"}]')"
+	refused denied spec.seccompSupervisor "$(spec '"seccompSupervisor": {"mknod": ["c 1:3"]}')"
 	refused denied spec.apparmorProfile "$(spec '"apparmorProfile": "unconfined"')"
 	[[ $(api POST /v1/containers -d "$(spec '"networkMode": "host"')" | jq -r .remedy) == *'"hostNetwork" in policy.json'* ]]
 	nothing_is_left

@@ -54,7 +54,7 @@ static int under_json(const char *json, int (*call)(void))
 	struct err e = { 0 };
 	struct seccomp_filter f;
 	auto_pb(Davit__OciSeccomp) *s = parse(json);
-	if (seccomp_compile(s, &f, &e) < 0)
+	if (seccomp_compile(s, 0, &f, &e) < 0)
 		fail_msg("%s: %s", json, e.msg);
 	int result = under(&f, call);
 	seccomp_filter_free(&f);
@@ -66,7 +66,7 @@ static void expect_refusal(const char *json, const char *field)
 	struct err e = { 0 };
 	struct seccomp_filter f;
 	auto_pb(Davit__OciSeccomp) *s = parse(json);
-	assert_int_equal(seccomp_compile(s, &f, &e), -1);
+	assert_int_equal(seccomp_compile(s, 0, &f, &e), -1);
 	assert_int_equal(e.code, ERR_INVALID);
 	assert_string_equal(e.field, field);
 }
@@ -102,7 +102,7 @@ static void notify_gives_a_listener(void **state)
 	auto_pb(Davit__OciSeccomp) *s =
 	    parse("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"flags\":[\"SECCOMP_FILTER_FLAG_TSYNC\"],\"syscalls\":[{\"names\":["
 		  "\"getcwd\"],\"action\":\"SCMP_ACT_NOTIFY\"}]}");
-	assert_int_equal(seccomp_compile(s, &f, &e), 0);
+	assert_int_equal(seccomp_compile(s, 0, &f, &e), 0);
 	assert_true(f.notifies);
 	pid_t child = fork();
 	if (child == 0) {
@@ -216,7 +216,7 @@ static void load_default(char *const *caps, size_t n)
 {
 	struct err e = { 0 };
 	auto_pb(Davit__OciSeccomp) *s = seccomp_default(caps, n, &e);
-	if (!s || seccomp_compile(s, &default_filter, &e) < 0)
+	if (!s || seccomp_compile(s, 0, &default_filter, &e) < 0)
 		fail_msg("%s", e.msg);
 }
 
@@ -420,11 +420,11 @@ static void a_kept_filter_is_the_same_and_a_broken_one_is_made_anew(void **state
 	char root[] = "/tmp/davit-test-seccomp-XXXXXX", command[128];
 	assert_non_null(mkdtemp(root));
 	auto_pb(Davit__OciSeccomp) *s = parse(RULE("getcwd", "\"action\":\"SCMP_ACT_ERRNO\""));
-	assert_int_equal(seccomp_compile_cached(root, s, &first, &e), 0);
-	assert_int_equal(seccomp_compile_cached(root, s, &second, &e), 0);
+	assert_int_equal(seccomp_compile_cached(root, s, 0, &first, &e), 0);
+	assert_int_equal(seccomp_compile_cached(root, s, 0, &second, &e), 0);
 	snprintf(command, sizeof(command), "for f in %s/@seccomp/*; do truncate -s 30 $f; done", root);
 	assert_int_equal(system(command), 0);
-	assert_int_equal(seccomp_compile_cached(root, s, &third, &e), 0);
+	assert_int_equal(seccomp_compile_cached(root, s, 0, &third, &e), 0);
 	snprintf(command, sizeof(command), "rm -r %s", root);
 	assert_int_equal(system(command), 0);
 	assert_int_equal(first.bpf.len, second.bpf.len);
