@@ -179,6 +179,14 @@ static int give_streams(struct arrival *a, struct err *e)
 	return 0;
 }
 
+/* When the layer is there, while the last of what is dumped still comes. */
+static int make_root(const struct arrival *a, struct err *e)
+{
+	const Davit__CoreRestorePrepare *q = a->r->msg->restore_prepare;
+	return prepare_mounts(a->r->core, q->spec, q->ids, &a->place, e) < 0 ? -1
+									     : prepare_bundle(a->r->core, q->spec, q->ids, &a->place, false, true, e);
+}
+
 /* With a kept layer the stream must be empty. */
 static int take_streams(struct arrival *a, struct err *e)
 {
@@ -194,6 +202,8 @@ static int take_streams(struct arrival *a, struct err *e)
 		return -1;
 	if (r->msg->restore_prepare->without_layer)
 		task_end_all(&a->tasks[LAYER], 1);
+	if (task_wait_one(a->tasks, STREAMS, LAYER, r->cancel, e) < 0 || make_root(a, e) < 0)
+		return -1;
 	return task_wait_all(a->tasks, STREAMS, r->cancel, e);
 }
 
@@ -202,10 +212,7 @@ static int prepare(struct arrival *a, struct err *e)
 	const Davit__CoreRestorePrepare *q = a->r->msg->restore_prepare;
 	if (!q->without_layer && layer_create(a->place.layer, e) < 0)
 		return -1;
-	if (prepare_network(a->r->core, q->spec, &a->place, true, NULL, e) < 0 || take_streams(a, e) < 0 ||
-	    prepare_mounts(a->r->core, q->spec, q->ids, &a->place, e) < 0)
-		return -1;
-	return prepare_bundle(a->r->core, q->spec, q->ids, &a->place, false, true, e);
+	return prepare_network(a->r->core, q->spec, &a->place, true, NULL, e) < 0 ? -1 : take_streams(a, e);
 }
 
 /* Its processes have the files of that image mapped and open. */

@@ -114,12 +114,17 @@ static int wait_some(struct task *t, size_t n, int cancel, struct err *e)
 	return p[n].revents ? err_set(e, ERR_CANCELLED, 0, "who asked for it is gone") : 1;
 }
 
-int task_wait_all(struct task *t, size_t n, int cancel, struct err *e)
+int task_wait_one(struct task *t, size_t n, size_t which, int cancel, struct err *e)
 {
 	int rc = n > TASKS_MAX ? err_set(e, ERR_INTERNAL, 0, "too many tasks") : 1;
-	while (rc == 1)
+	while (rc == 1 && !(which < n && t[which].done))
 		rc = wait_some(t, n, cancel, e);
 	if (rc < 0)
 		task_end_all(t, n);
-	return rc;
+	return rc < 0 ? -1 : 0;
+}
+
+int task_wait_all(struct task *t, size_t n, int cancel, struct err *e)
+{
+	return task_wait_one(t, n, n, cancel, e);
 }

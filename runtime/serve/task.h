@@ -19,5 +19,7 @@ int task_start(struct task *t, const char *what, const int *fds, size_t n, int (
 /* Waits for all. The first failure, or `cancel` becoming readable (-1: never), ends the others. 0 or -1. No limit of time: they take what their peers
  * take. */
 int task_wait_all(struct task *t, size_t n, int cancel, struct err *e);
+/* The same, but returns as soon as t[which] is done; the others go on. */
+int task_wait_one(struct task *t, size_t n, size_t which, int cancel, struct err *e);
 /* Ends those that still run. */
 void task_end_all(struct task *t, size_t n);
