@@ -133,7 +133,7 @@ void do_mknod(const struct supervisor *s, struct call *c)
 		return tell(&m, -1);
 	}
 	worked = m;
-	error = worker_run(work, &worked);
+	error = worker_do(work, &worked);
 	tell(&m, error);
 	call_answer(s, c, error);
 }

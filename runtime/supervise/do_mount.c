@@ -136,7 +136,7 @@ void do_mount(const struct supervisor *s, struct call *c)
 		call_answer(s, c, EPERM);
 		return tell(&m, -1);
 	}
-	error = worker_run(work, &m);
+	error = worker_do(work, &m);
 	tell(&m, error);
 	call_answer(s, c, error);
 }

@@ -62,7 +62,7 @@ void do_open(const struct supervisor *s, struct call *c)
 	    !name_of(path, name, sizeof(name)) || !supervise_lists_sysctl(s->what, name))
 		return call_continue(s, c);
 	struct opening o = { s, c, path, flags };
-	int error = worker_run(work, &o);
+	int error = worker_do(work, &o);
 	audit_add(members, sizeof(members), "sysctl", name);
 	audit_call(s, c, "open", members, error);
 	if (error)

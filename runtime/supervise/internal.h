@@ -56,7 +56,7 @@ void do_mount(const struct supervisor *s, struct call *c);
 void do_open(const struct supervisor *s, struct call *c);
 
 /* Runs work in a child, so that what it becomes ends with it. Returns its errno; ETIMEDOUT if it did not end. */
-int worker_run(int (*work)(void *arg), void *arg);
+int worker_do(int (*work)(void *arg), void *arg);
 /* Worker: the caller's root and folder become its own. errno or 0. */
 int worker_enter(const struct call *c);
 _Noreturn void supervisor_main(struct supervisor *s);

@@ -15,7 +15,7 @@ int worker_enter(const struct call *c)
 	return fchdir(c->root) < 0 || chroot(".") < 0 || fchdir(c->cwd) < 0 ? errno : 0;
 }
 
-int worker_run(int (*work)(void *arg), void *arg)
+int worker_do(int (*work)(void *arg), void *arg)
 {
 	auto_close int pidfd = -1;
 	pid_t pid = sys_clone(0, &pidfd);
