@@ -1,5 +1,5 @@
-/* POSIX timers and interval timers: see timers.h. Only those of the task as a whole that follow a clock of the container; what counts CPU time goes on
- * by itself. What is due already fires at once, as for a process that was not scheduled. */
+/* POSIX timers and interval timers: see timers.h. Only those of the task as a whole that follow a clock of the container; what counts CPU time goes
+ * on by itself. What is due already fires at once, as for a process that was not scheduled. */
 #include <dirent.h>
 #include <errno.h>
 #include <time.h>

@@ -67,14 +67,16 @@ const char *const profile_denied[] = {
 	"kexec_file_load", "kexec_load",
 	/* of a past age. socketcall hides the family in memory, which a filter cannot see */
 	"modify_ldt", "socketcall", "uselib", "ustat", "sysfs", "vm86", "vm86old",
+	/* a container's root stays what it is */
+	"pivot_root",
 	/* the machine's swap; pages of other processes */
 	"migrate_pages", "move_pages", "swapoff", "swapon", NULL
 };
 
-static const char *const admin_calls[] = { "fanotify_init", "fanotify_mark", "fsconfig",    "fsmount",	 "fsopen",	   "fspick",	 "listmount",
-					   "mount",	    "mount_setattr", "move_mount",  "open_tree", "open_tree_attr", "pivot_root", "quotactl",
-					   "quotactl_fd",   "setdomainname", "sethostname", "setns",	 "statmount",	   "umount",	 "umount2",
-					   "unshare",	    "clone",	     "clone3",	    NULL };
+static const char *const admin_calls[] = { "fanotify_init", "fanotify_mark", "fsconfig",      "fsmount",    "fsopen",	 "fspick",
+					   "listmount",	    "mount",	     "mount_setattr", "move_mount", "open_tree", "quotactl",
+					   "quotactl_fd",   "setdomainname", "sethostname",   "setns",	    "statmount", "umount",
+					   "umount2",	    "unshare",	     "clone",	      "clone3",	    NULL };
 static const char *const bpf_calls[] = { "bpf", NULL };
 static const char *const perf_calls[] = { "perf_event_open", NULL };
 static const char *const syslog_calls[] = { "syslog", NULL };

@@ -43,12 +43,11 @@ static int work(void *arg)
 	const struct opening *o = arg;
 	if (o->s->own_user && (setns(o->s->user, CLONE_NEWUSER) < 0 || init_become_root(NULL) < 0))
 		return EPERM;
-	auto_close int fd = sys_openat2(o->s->proc, o->path + strlen("/proc/"), (uint64_t)(o->flags & O_ACCMODE) | O_CLOEXEC,
-					RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
-	struct seccomp_notif_addfd add = { .id = o->c->n.id,
-					   .flags = SECCOMP_ADDFD_FLAG_SEND,
-					   .srcfd = (uint32_t)fd,
-					   .newfd_flags = (uint32_t)(o->flags & O_CLOEXEC) };
+	auto_close int fd =
+	    sys_openat2(o->s->proc, o->path + strlen("/proc/"), (uint64_t)(o->flags & O_ACCMODE) | O_CLOEXEC, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+	struct seccomp_notif_addfd add = {
+		.id = o->c->n.id, .flags = SECCOMP_ADDFD_FLAG_SEND, .srcfd = (uint32_t)fd, .newfd_flags = (uint32_t)(o->flags & O_CLOEXEC)
+	};
 	return fd < 0 || ioctl(o->s->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0 ? errno : 0;
 }
 
