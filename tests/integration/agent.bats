@@ -481,3 +481,35 @@ with_policy() {
 	run davit create --name none --image base --landlock rw=data -- /bin/true
 	[ "$status" = 64 ]
 }
+
+@test "file capabilities of an image and of a layer count in the container, and go with a copy to other ids" {
+	local root=$AGENT/filecaps held='CapEff:0000000000000400'
+	caps() { davit exec --user 999:999 "$1" -- /bin/sh -c "$2 grep CapEff /proc/self/status; true" | tr -d '\t'; }
+	"$BATS_TEST_DIRNAME/../lib/image.sh" "$AGENT/filecaps.tar" "$(command -v setcap)=/bin/setcap"
+	mkdir "$root"
+	tar -C "$root" -xf "$AGENT/filecaps.tar"
+	install -D "$root/bin/busybox" "$root/opt/busybox"
+	setcap cap_net_bind_service=ep "$root/opt/busybox"
+	tar -C "$root" --numeric-owner --xattrs --xattrs-include='*' -cf "$AGENT/filecaps.tar" .
+	davit image import filecaps "$AGENT/filecaps.tar" >/dev/null
+	with_policy '{"allowNewPrivileges": true, "capabilities": ["CAP_SETFCAP"]}'
+	davit run --detach --name files --image filecaps --cap-add CAP_SETFCAP --security-opt no-new-privileges=false -- /bin/sleep 1000 >/dev/null
+	davit exec files -- /bin/sh -c 'mkdir /own && cp /bin/busybox /own/busybox && setcap cap_net_bind_service=ep /own/busybox'
+	[ "$(caps files /opt/busybox)" = "$held" ]
+	[ "$(caps files /own/busybox)" = "$held" ]
+	[ "$(caps files /bin/busybox)" = CapEff:0000000000000000 ]
+	davit run --detach --name plain --image filecaps -- /bin/sleep 1000 >/dev/null
+	[ "$(caps plain /opt/busybox)" = CapEff:0000000000000000 ] # no_new_privs
+	need_criu
+	davit snapshot create files
+	davit snapshot restore "$(davit snapshot list files --json | jq -r '.snapshots[0].id')" --name copy
+	[ "$(davit inspect copy | jq .ids.hostStart)" != "$(davit inspect files | jq .ids.hostStart)" ]
+	[ "$(caps copy /own/busybox)" = "$held" ]
+	[ "$(caps copy /opt/busybox)" = "$held" ]
+	davit snapshot rm "$(davit snapshot list files --json | jq -r '.snapshots[0].id')"
+	davit rm --force files
+	davit rm --force plain
+	davit rm --force copy
+	davit image rm filecaps >/dev/null
+	with_policy '{}'
+}

@@ -35,6 +35,48 @@ teardown() {
 	[ "$status" = 0 ]
 }
 
+@test "a capability held in the container's user namespace is worth nothing outside" {
+	local caps='SYS_ADMIN NET_ADMIN SYS_TIME MKNOD SYS_MODULE SYS_RAWIO SYS_PTRACE SYS_RESOURCE SYS_NICE SYSLOG SYS_CHROOT DAC_READ_SEARCH' cap options=() links
+	mkdir -m 700 "$AGENT/hosts"
+	echo secret >"$AGENT/hosts/file"
+	jq -nc --arg caps "$caps" --arg path "$AGENT/hosts" '{capabilities: ($caps | split(" ") | map("CAP_" + .)), bindPaths: [$path]}' >"$AGENT/policy.json"
+	agent_stop
+	agent_start
+	for cap in $caps; do options+=(--cap-add "$cap"); done
+	links=$(ip -n "$AGENT_NS" -o address)
+	# Inside it counts: own mounts, own name, own network.
+	run davit run --rm --name box --image base "${options[@]}" -- /bin/sh -c 'mount -t tmpfs none /tmp && hostname inside && ip address add 10.9.9.9/32 dev lo && ip link set lo down && echo inside ok'
+	echo "$output"
+	[[ $output == *"inside ok"* ]]
+	[ "$(ip -n "$AGENT_NS" -o address)" = "$links" ]
+	[ "$(hostname)" != inside ]
+	# Outside it does not: each line is something that the same capability lets the host's root do.
+	run davit run --rm --name box --image base "${options[@]}" --mount "$AGENT/hosts:/hosts" -- /bin/sh -c '
+		may() { if "$@" >/dev/null 2>/tmp/error; then echo "MAY: $*"; else echo "not: $* ($(tail -1 /tmp/error))"; fi; }
+		may sh -c "! date -s 2001-01-01 2>&1 | grep -q permitted"
+		may mknod /tmp/disk b 8 0
+		may mknod /tmp/kmsg c 1 11
+		echo nothing >/tmp/module.ko; may insmod /tmp/module.ko
+		may dmesg
+		may renice -n -5 -p $$
+		may sh -c "ulimit -H -n 10000000"
+		may cat /hosts/file
+		may touch /hosts/new
+		may chown 0 /hosts/file
+		may mount -o remount,rw /sys
+		may sh -c "echo 1 >/proc/sys/kernel/panic"
+		may sh -c "echo 1 >/proc/sys/vm/drop_caches"
+		may sh -c "echo -1000 >/proc/self/oom_score_adj"
+		mount -o remount,rw /proc/sys 2>/dev/null; may sh -c "echo core >/proc/sys/kernel/core_pattern"
+		echo end'
+	echo "$output"
+	[[ $output == *end* && $output != *MAY:* ]]
+	rm -rf "$AGENT/hosts"
+	echo '{}' >"$AGENT/policy.json"
+	agent_stop
+	agent_start
+}
+
 @test "root of a container is nobody on the host, without groups of the host" {
 	davit run --detach --name box --image base -- /bin/sleep 1000 >/dev/null
 	local pid
