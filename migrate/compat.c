@@ -70,7 +70,7 @@ static void check_machine(struct compat *c)
 static void check_criu(struct compat *c)
 {
 	if (c->here->criu_problem || !c->here->criu_version)
-		refuse(c, ERR_UNSUPPORTED, "facts.criuProblem", "run `make criu` or name one that works by `criu` in the configuration",
+		refuse(c, ERR_UNSUPPORTED, "facts.criuProblem", "run `make deps` or name one that works by `criu` in the configuration",
 		       "CRIU does not work here: %s", c->here->criu_problem ? c->here->criu_problem : "none was found");
 	/* Images are read by newer versions, not surely by older ones. */
 	else if (c->there->criu_version && strverscmp(c->there->criu_version, c->here->criu_version) > 0)

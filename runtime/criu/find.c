@@ -154,6 +154,6 @@ char *criu_find(const char *configured, const char *cache_dir, struct err *e)
 			return NULL;
 	}
 	err_set(e, ERR_UNSUPPORTED, 0, "no criu works here%s", reasons.len ? reasons.data : ": none is installed");
-	err_remedy(e, "install criu %d.%d or newer, or run `make criu`", CRIU_VERSION_MIN / 10000, CRIU_VERSION_MIN / 100 % 100);
+	err_remedy(e, "install criu %d.%d or newer, or run `make deps`", CRIU_VERSION_MIN / 10000, CRIU_VERSION_MIN / 100 % 100);
 	return NULL;
 }
