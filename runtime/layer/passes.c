@@ -15,6 +15,8 @@
 #define STEP_NS (100 * NSEC_PER_MSEC)
 /* A file that changed so shortly before it was looked at may change again with the same ctime. */
 #define TICK_NS (20 * NSEC_PER_MSEC)
+/* A write that takes longer than this is stuck in its storage. */
+#define WRITE_NS (10 * NSEC_PER_SEC)
 
 /* A name that was sent, or is to be. */
 struct known {
@@ -22,9 +24,10 @@ struct known {
 	uint64_t ino, size;
 	int64_t ctime;
 	unsigned mode;
-	unsigned seen; /* the pass that last saw it */
-	unsigned told; /* … that last sent it */
-	bool again;    /* to be sent whatever its ctime says */
+	unsigned seen;	  /* the pass that last saw it */
+	unsigned told;	  /* … that last sent it */
+	unsigned writing; /* … at whose beginning it was open for writing */
+	bool again;	  /* to be sent whatever its ctime says */
 };
 
 struct passes {
@@ -35,7 +38,8 @@ struct passes {
 	struct known **changed;
 	size_t n_changed, cap_changed;
 	unsigned pass;
-	int64_t wall; /* CLOCK_REALTIME minus CLOCK_BOOTTIME */
+	int64_t since; /* when this pass began */
+	int64_t wall;  /* CLOCK_REALTIME minus CLOCK_BOOTTIME */
 	bool on_tmpfs;
 };
 
@@ -242,7 +246,7 @@ static int open_known(struct passes *p, struct known *k, struct tree_entry *t, i
 	k->size = (uint64_t)t->st.st_size;
 	k->ctime = ctime_of(&t->st);
 	k->mode = t->st.st_mode;
-	k->again = k->ctime >= before - TICK_NS;
+	k->again = k->ctime >= MIN(before, p->since) - (k->writing == p->pass ? WRITE_NS : TICK_NS);
 	return 1;
 }
 
@@ -275,6 +279,15 @@ static void mark_again(struct passes *p, const struct strv *paths)
 	}
 }
 
+static void mark_writing(struct passes *p, const struct strv *paths)
+{
+	for (size_t i = 0; i < paths->n && p->cap; i++) {
+		struct known *k = *place(p->table, p->cap, paths->v[i]);
+		if (k)
+			k->writing = p->pass;
+	}
+}
+
 static void mark_all_if_clock_was_set(struct passes *p)
 {
 	int64_t wall = clock_now_ns(CLOCK_REALTIME) - clock_now_ns(CLOCK_BOOTTIME), step = wall - p->wall;
@@ -296,19 +309,23 @@ static int send_all(struct passes *p, struct err *e)
 	return 0;
 }
 
-int passes_run(struct passes *p, const struct strv *mapped, bool last, uint64_t *bytes, struct err *e)
+int passes_run(struct passes *p, const struct passes_use *use, bool last, uint64_t *bytes, struct err *e)
 {
 	uint64_t before = p->tar.told;
 	*bytes = 0;
 	if (p->on_tmpfs && !last)
 		return 0;
 	p->tar.running = !last;
+	p->since = use->since;
 	mark_all_if_clock_was_set(p);
-	mark_again(p, mapped);
-	if (scan(p, e) < 0 || export_next_pass(&p->tar, e) < 0 || tell_removed(p, e) < 0 || tell_parents(p, e) < 0 || send_all(p, e) < 0)
+	mark_again(p, &use->mapped);
+	if (scan(p, e) < 0)
+		return -1;
+	mark_writing(p, &use->writing);
+	if (export_next_pass(&p->tar, e) < 0 || tell_removed(p, e) < 0 || tell_parents(p, e) < 0 || send_all(p, e) < 0)
 		return -1;
 	/* Mapped while it was read: what was written since leaves no trace. */
-	mark_again(p, mapped);
+	mark_again(p, &use->mapped);
 	if (last ? export_end(&p->tar, e) < 0 : export_word(&p->tar, ".", EXPORT_PASS, e) < 0)
 		return -1;
 	*bytes = p->tar.told - before;

@@ -1,13 +1,19 @@
 /* layer_copy: the writable layer leaves while its container runs, pass by pass (runtime/layer/passes.h).
  *
  * Who asks says on `go` when a pass is due. Neither the container nor its lock is held: what changes meanwhile is the next pass's. Before each pass
- * the processes' shared writable mappings are looked up, since writes through them show nowhere. Source: proc_pid_maps(5). */
+ * the processes' shared writable mappings are looked up, since writes through them show nowhere, and the files that are open for writing, since a
+ * write may be under way. Sources: proc_pid_maps(5), proc_pid_fdinfo(5). */
+#include <dirent.h>
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
+#include "base/clock.h"
 #include "base/file.h"
 #include "runtime/container.h"
 #include "runtime/layer/passes.h"
@@ -16,6 +22,7 @@
 #include "runtime/serve/stream.h"
 
 #define MAPS_MAX (64 << 20)
+#define FDINFO_MAX (1 << 20)
 
 struct copy {
 	const struct request *r;
@@ -53,14 +60,45 @@ static int add_mappings_of(pid_t pid, struct strv *out, struct err *e)
 	return 0;
 }
 
-static int mappings(const struct request *r, struct strv *out, struct err *e)
+static bool is_writable(pid_t pid, const char *fd)
+{
+	static const char key[] = "flags:\t";
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%.16s", pid, fd);
+	auto_free char *text = file_read(AT_FDCWD, path, FDINFO_MAX, NULL, NULL);
+	const char *at = text ? strstr(text, key) : NULL;
+	return at && (strtol(at + sizeof(key) - 1, NULL, 8) & O_ACCMODE) != O_RDONLY;
+}
+
+/* Descriptors of named files; what is no file of the layer is found under no name there. */
+static int add_writing_of(pid_t pid, struct strv *out, struct err *e)
+{
+	char path[PATH_MAX];
+	int rc = 0;
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	DIR *d = opendir(path);
+	for (struct dirent *x; d && rc == 0 && (x = readdir(d));) {
+		ssize_t n = readlinkat(dirfd(d), x->d_name, path, sizeof(path) - 1);
+		if (n < 2 || path[0] != '/' || !is_writable(pid, x->d_name))
+			continue;
+		path[n] = '\0';
+		rc = strv_add(out, path + 1, e);
+	}
+	if (d)
+		closedir(d);
+	return rc;
+}
+
+/* The last pass has none behind it that could make good what was under way, and nothing is. */
+static int look_up_use(const struct request *r, bool last, struct passes_use *use, struct err *e)
 {
 	auto_free pid_t *pids = NULL;
 	size_t n = 0;
+	use->since = clock_now_ns(CLOCK_REALTIME_COARSE);
 	if (container_pids(&r->core->rt, r->name, &pids, &n, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		if (add_mappings_of(pids[i], out, e) < 0)
+		if (add_mappings_of(pids[i], &use->mapped, e) < 0 || (!last && add_writing_of(pids[i], &use->writing, e) < 0))
 			return -1;
 	return 0;
 }
@@ -81,9 +119,11 @@ static int next_go(const struct copy *c, char *what, struct err *e)
 
 static int pass(struct copy *c, bool last, struct err *e)
 {
-	auto_strv struct strv mapped = { 0 };
+	struct passes_use use = { 0 };
 	uint64_t bytes = 0;
-	if (mappings(c->r, &mapped, e) < 0 || passes_run(c->passes, &mapped, last, &bytes, e) < 0)
+	int rc = look_up_use(c->r, last, &use, e) < 0 ? -1 : passes_run(c->passes, &use, last, &bytes, e);
+	passes_use_free(&use);
+	if (rc < 0)
 		return -1;
 	c->out->bytes += bytes;
 	c->out->passes++;

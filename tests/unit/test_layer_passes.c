@@ -4,10 +4,11 @@
 #include <sys/mman.h>
 #include <time.h>
 #include "base/fd.h"
+#include "base/clock.h"
 #include "runtime/layer/passes.h"
 #include "tests/unit/layer.h"
 
-static const struct strv nothing;
+static const struct passes_use nothing;
 
 struct trip {
 	int in[2];
@@ -35,10 +36,12 @@ static void begin(struct trip *t)
 	assert_non_null(t->passes);
 }
 
-static uint64_t pass(struct trip *t, const struct strv *mapped, bool last)
+static uint64_t pass(struct trip *t, const struct passes_use *in_use, bool last)
 {
+	struct passes_use use = *in_use;
 	uint64_t bytes = 0;
-	must(passes_run(t->passes, mapped, last, &bytes, &err));
+	use.since = clock_now_ns(CLOCK_REALTIME_COARSE);
+	must(passes_run(t->passes, &use, last, &bytes, &err));
 	return bytes;
 }
 
@@ -131,12 +134,10 @@ static void change_in_the_same_tick_arrives(void **state)
 	assert_same();
 }
 
-/* The second write through a mapping that was written before changes no time. */
-static void write_through_a_mapping_arrives(void **state)
+/* The second write through a mapping that was written before changes no time: as the end of a long write(2) does not. */
+static void assert_arrives(struct strv *list, const struct passes_use *use)
 {
 	struct trip t;
-	auto_strv struct strv mapped = { 0 };
-	(void)state;
 	needs_root();
 	begin(&t);
 	shell("head -c 8192 /dev/zero >mapped");
@@ -144,16 +145,32 @@ static void write_through_a_mapping_arrives(void **state)
 	char *p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	assert_true(p != MAP_FAILED);
 	memset(p, 1, 8192);
-	must(strv_add(&mapped, "mapped", &err));
+	must(strv_add(list, "mapped", &err));
 	settle();
-	pass(&t, &mapped, false);
+	pass(&t, use, false);
 	memset(p, 2, 8192);
-	pass(&t, &mapped, false);
+	pass(&t, use, false);
 	memset(p, 3, 8192);
 	munmap(p, 8192);
 	pass(&t, &nothing, true);
 	end(&t);
 	assert_same();
+}
+
+static void write_through_a_mapping_arrives(void **state)
+{
+	struct passes_use use = { 0 };
+	(void)state;
+	assert_arrives(&use.mapped, &use);
+	passes_use_free(&use);
+}
+
+static void write_that_had_begun_before_arrives(void **state)
+{
+	struct passes_use use = { 0 };
+	(void)state;
+	assert_arrives(&use.writing, &use);
+	passes_use_free(&use);
 }
 
 /* Relative to the layer; of its own, since in() is one thread's. */
@@ -208,8 +225,8 @@ static void layer_in_full_use_arrives_as_it_ends(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(what_did_not_change_is_sent_once), T(changes_of_every_kind_arrive),	      T(change_in_the_same_tick_arrives),
-		T(write_through_a_mapping_arrives),  T(layer_in_full_use_arrives_as_it_ends),
+		T(what_did_not_change_is_sent_once), T(changes_of_every_kind_arrive),	     T(change_in_the_same_tick_arrives),
+		T(write_through_a_mapping_arrives),  T(write_that_had_begun_before_arrives), T(layer_in_full_use_arrives_as_it_ends),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
