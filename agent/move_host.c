@@ -113,7 +113,7 @@ static int host_ask_verdict(void *arg, const char *url, const char *id, enum han
 	return mover_ask_verdict(a->mover, &q, out, e);
 }
 
-static bool runs(const Davit__MoveRecord *r)
+bool move_host_runs(const Davit__MoveRecord *r)
 {
 	return str_eq(r->state, "running") || str_eq(r->state, "filling") || str_eq(r->state, "stranded");
 }
@@ -146,7 +146,7 @@ static void host_changed(void *arg, const Davit__MoveRecord *r, const Davit__Str
 	ev.move = (Davit__MoveRecord *)(uintptr_t)r;
 	event_publish(&a->events, &ev);
 	/* From the thaw on it is this host's, also while its memory follows. */
-	if (!offer || !runs(r) || (before && runs(before)))
+	if (!offer || !move_host_runs(r) || (before && move_host_runs(before)))
 		return;
 	hold_drop(&a->holds, offer->spec->name);
 	view_tell(a, "container.arrived", offer->spec->name);

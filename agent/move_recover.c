@@ -48,7 +48,8 @@ static int take_up_target(struct agent *a, const Davit__MoveRecord *m, struct er
 	struct err inner = { 0 };
 	struct target *target;
 
-	if (hold_take(&a->holds, m->container, "migrating", e) < 0)
+	/* One that runs here already is nobody's to hold, though its memory follows: as without the restart. */
+	if (!move_host_runs(m) && hold_take(&a->holds, m->container, "migrating", e) < 0)
 		return -1;
 	target = target_recover(&host, m->id, &inner);
 	if (target)

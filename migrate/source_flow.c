@@ -349,16 +349,15 @@ static int on_running(struct source *s, const Davit__StreamRunning *r, struct er
 		s->record.m->downtime_us = r->clock->downtime / NSEC_PER_USEC;
 	}
 	record_phase_end(&s->record, "thaw", 0);
-	if (!r->memory_follows && s->apart && !s->channel[SOURCE_MEMORY].ended)
-		return err_set(e, ERR_PROTOCOL, 0, "all memory is there before it was sent");
+	/* It may lack nothing though the end was not sent: what it fetched before its thaw may have been all that it uses. */
 	source_event(s, r->memory_follows ? EVENT_FILLS : EVENT_RUNS);
 	return 0;
 }
 
 static int on_filled(struct source *s, struct err *e)
 {
-	if (s->state != SOURCE_SERVING || !s->channel[SOURCE_MEMORY].ended)
-		return err_set(e, ERR_PROTOCOL, 0, "all memory is there before it was sent");
+	if (s->state != SOURCE_SERVING)
+		return err_set(e, ERR_PROTOCOL, 0, "all memory is there in state %s", handover_state_name(s->state));
 	source_event(s, EVENT_RUNS);
 	return 0;
 }

@@ -10,7 +10,7 @@
 
 /* A restore of a large container reads all of its memory: this many times the silence that the source tolerates, with a sign of life in between. */
 #define RESTORE_PATIENCE 20
-#define SIGN_OF_LIFE_MS 5000
+#define SIGN_OF_LIFE_MS 2000
 #define RETRY_MS 500
 #define SOURCE_URL_MAX 512
 
@@ -210,11 +210,23 @@ static void act_prepare(struct target *t)
 	target_fail(t, EVENT_FAILED, &e, t->core.error);
 }
 
+/* A restore that needs pages of a source that is lost fails once the store knows; one that has all it needs goes on. */
+static void tell_loss(struct target *t)
+{
+	pthread_mutex_lock(&t->lock);
+	bool silent = clock_now_ns(CLOCK_MONOTONIC) > t->heard + t->host.timeout_ms * NSEC_PER_MSEC;
+	bool lost = t->lost || silent;
+	pthread_mutex_unlock(&t->lock);
+	if (lost)
+		target_channels_close(t);
+}
+
 /* A reply of the core that takes its time: the source hears from us meanwhile. Owned, or NULL. */
 static Davit__CoreReply *patient(struct target *t, uint64_t id, struct err *e)
 {
 	int64_t limit = clock_now_ns(CLOCK_MONOTONIC) + (int64_t)t->host.timeout_ms * RESTORE_PATIENCE * NSEC_PER_MSEC;
 	for (;;) {
+		tell_loss(t);
 		Davit__StreamProgress progress = DAVIT__STREAM_PROGRESS__INIT;
 		Davit__StreamFrame f = DAVIT__STREAM_FRAME__INIT;
 		Davit__CoreReply *r = core_recv(&t->core, id, SIGN_OF_LIFE_MS, NULL, e);

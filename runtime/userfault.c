@@ -11,7 +11,7 @@
 
 #define SWITCH "/proc/sys/vm/unprivileged_userfaultfd"
 #define NOTE ".userfaultfd"
-#define LOCK_WAIT_MS 10000
+#define LOCK_WAIT_MS 60000 /* several restores at once, each of which may wait for pages */
 #define LOCK_POLL_NS 1000000
 
 static int lock_switch(int wait_ms, struct err *e)

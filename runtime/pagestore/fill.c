@@ -145,6 +145,46 @@ static unsigned lacked_run(const struct arena_region *lacks, const struct arena_
 	return bits_run(both, first, end);
 }
 
+#ifndef UFFDIO_POISON
+struct uffdio_poison {
+	struct uffdio_range range;
+	uint64_t mode;
+	int64_t updated;
+};
+#define UFFDIO_POISON _IOWR(UFFDIO, 0x08, struct uffdio_poison)
+#endif
+
+static void refuse(const struct fill *f, const struct arena_space *s, uint64_t now, uint64_t pages)
+{
+	for (uint64_t i = 0; i < pages; i++) {
+		struct uffdio_poison p = { .range = { .start = now + i * f->a->page_size, .len = f->a->page_size } };
+		(void)ioctl(s->uffd, UFFDIO_POISON, &p);
+	}
+}
+
+static void refuse_space(struct fill *f, const struct arena_space *s)
+{
+	for (uint32_t name = f->a->lists[s->owner].first; name; name = arena_region(f->a, name - 1)->next_of_owner) {
+		const struct arena_region *lacks = arena_region(f->a, name - 1);
+		uint64_t base = lacks->number * ARENA_REGION_PAGES, now;
+		const struct arena_region *has = arena_find(f->a, s->process, base * f->a->page_size, false);
+		unsigned at = 0;
+		for (unsigned run; has && (run = lacked_run(lacks, has, SET_ASKED, &at, ARENA_REGION_PAGES)); at += run) {
+			uint64_t together = run;
+			space_place_of(f->a, s, (base + at) * f->a->page_size, &now, &together);
+			run = (unsigned)together;
+			refuse(f, s, now, run);
+		}
+	}
+}
+
+void fill_refuse(struct fill *f)
+{
+	for (size_t i = 0; i < f->a->nspaces; i++)
+		if (f->a->spaces[i].used)
+			refuse_space(f, &f->a->spaces[i]);
+}
+
 static void give_nothing(const struct fill *f, const struct arena_space *s, uint64_t now)
 {
 	uint64_t done;
@@ -173,7 +213,10 @@ static void on_fault(struct fill *f, struct arena_space *s, uint64_t now)
 			wake(f, s->uffd, now, 1);
 		return;
 	}
-	ask_page(f, s, was);
+	if (f->a->memory < 0 && f->a->state == ARENA_RECEIVING)
+		refuse(f, s, now, 1);
+	else
+		ask_page(f, s, was);
 }
 
 static int on_event(struct fill *f, struct arena_space *s, const struct uffd_msg *m, struct err *e)

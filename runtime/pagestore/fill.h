@@ -36,6 +36,10 @@ void fill_trim(struct fill *f);
 /* Wakes all that wait: they will fault once more. For a successor that has not seen their faults. */
 void fill_wake(struct fill *f);
 
+/* The source is lost before the restore is finished, and with it what the tasks wait for: they are ended by a fault that cannot be mended, so that
+ * the restore fails instead of waiting for ever. Of a kernel before 6.6 they wait. */
+void fill_refuse(struct fill *f);
+
 /* Asks for everything again that was asked for and did not come. */
 void fill_ask_again(struct fill *f);
 /* Asks for all that is lacked and unknown. */

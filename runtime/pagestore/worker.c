@@ -79,6 +79,15 @@ void worker_forget_tasks(struct worker *w)
 	w->fill.space = w->fill.region = 0;
 }
 
+/* A container that runs already waits for the next connection; a restore has none to wait for. */
+static void lose_source(struct worker *w)
+{
+	watch_close(w, &w->memory);
+	if (w->a->state == ARENA_RECEIVING)
+		fill_refuse(&w->fill);
+	control_tell_start(w);
+}
+
 static void write_out(struct worker *w)
 {
 	struct fill *f = &w->fill;
@@ -89,7 +98,7 @@ static void write_out(struct worker *w)
 		if (n < 0 && errno == EAGAIN)
 			break;
 		if (n <= 0) {
-			watch_close(w, &w->memory);
+			lose_source(w);
 			break;
 		}
 		buf_consume(&f->out, (size_t)n);
@@ -117,8 +126,7 @@ static bool take_in(struct worker *w)
 	}
 	if (n > 0)
 		log_err(LOG_LEVEL_ERROR, "page store", &e);
-	watch_close(w, &w->memory);
-	control_tell_start(w);
+	lose_source(w);
 	return false;
 }
 

@@ -123,4 +123,19 @@ aborted() { davit_on a migrations ls --json | jq -e '.migrations[0].state == "ab
 	[ -z "$(state_on a)" ]
 	assert_ledger 48
 }
+
+@test "an agent that falls while memory follows leaves a container that is nobody's to hold" {
+	ledger_run 48
+	davit_on a migrate web host-b --mode post-copy --bandwidth 8m >/dev/null 2>&1 3>&- &
+	mover=$!
+	retry 20 is_serving
+	host_fall b
+	host_start b 3>&- 4>&-
+	[ "$(state_on b)" = running ]
+	wait "$mover"
+	assert_ledger 48
+	davit_on b pause web
+	davit_on b resume web
+	[ -z "$(state_on a)" ]
+}
 is_serving() { davit_on a migrations ls --json | jq -e '.migrations[0].state == "serving"' >/dev/null; }

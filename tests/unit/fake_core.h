@@ -26,6 +26,7 @@ struct fake_host {
 	/* private memory: tests/unit/fake_memory.h */
 	uint8_t memory[FAKE_PAGES_N][FAKE_PAGE];
 	bool has_page[FAKE_PAGES_N], memory_ended;
+	bool fetches_all;	 /* its store has asked for all of the memory before it is thawed */
 	bool eager;		 /* a page follows the answer to the last round in the same piece */
 	volatile bool has_store; /* its thread is at work */
 	size_t dirty;
@@ -263,6 +264,8 @@ static inline void fake_resume(struct fake_core *c, Davit__CoreReply *r)
 		fake_error(c, r, ERR_STATE, "container web is not paused");
 	} else {
 		c->h->network_held = false;
+		for (size_t i = 0; c->h->fetches_all && i < FAKE_PAGES_N;)
+			i = c->h->has_page[i] ? i + 1 : (poll(NULL, 0, 1), i);
 		fake_set(c->h, "running");
 		fake_reply(c, r, NULL, 0);
 	}
@@ -333,6 +336,8 @@ static inline void fake_answer_memory(struct fake_core *c, const Davit__CoreRequ
 	case DAVIT__CORE_REQUEST__OP_MEMORY_WAIT:
 		memory.has_ended = 1;
 		memory.ended = c->h->memory_ended;
+		memory.has_complete = 1;
+		memory.complete = c->h->fetches_all;
 		r->result_case = DAVIT__CORE_REPLY__RESULT_MEMORY;
 		r->memory = &memory;
 		fake_reply(c, r, NULL, 0);

@@ -129,7 +129,10 @@ static inline void *fake_store(void *arg)
 	bool asked = false;
 	for (;;) {
 		if (!asked && fake_state(s->h) && strcmp(fake_state(s->h), "paused") == 0) {
-			fake_say(s->fd, &(struct memory_record){ .type = MEMORY_FETCH, .pid = 1, .vaddr = FAKE_VADDR, .pages = 1 }, NULL, 0);
+			for (size_t i = 0; i < (s->h->fetches_all ? FAKE_PAGES_N : 1); i++)
+				fake_say(s->fd,
+					 &(struct memory_record){ .type = MEMORY_FETCH, .pid = 1, .vaddr = FAKE_VADDR + i * FAKE_PAGE, .pages = 1 },
+					 NULL, 0);
 			asked = true;
 		}
 		if (fd_wait(s->fd, POLLIN, 5, &e) == 0)

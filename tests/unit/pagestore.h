@@ -136,14 +136,13 @@ static inline int connect_criu(const struct world *w)
 	return sock;
 }
 
-/* In a child: memory that is missing as after a restore, its descriptor handed over; false: without the last word. */
-static inline void become_task(const struct world *w, bool finish)
+/* In a child: memory that is missing as in a restore that goes on; its descriptor is handed over. Returns the connection. */
+static inline int begin_task(const struct world *w)
 {
 	struct uffdio_api api = { .api = UFFD_API,
 				  .features =
 				      UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_UNMAP | UFFD_FEATURE_EVENT_REMOVE };
 	struct uffdio_register reg = { .range = { (uintptr_t)w->area, PAGES * PAGE }, .mode = UFFDIO_REGISTER_MODE_MISSING };
-	int32_t end = 0x52535446;
 	madvise(w->area, PAGES * PAGE, MADV_DONTNEED);
 	int uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK), sock = connect_criu(w);
 	if (uffd < 0 || ioctl(uffd, UFFDIO_API, &api) < 0 || ioctl(uffd, UFFDIO_REGISTER, &reg) < 0)
@@ -151,9 +150,17 @@ static inline void become_task(const struct world *w, bool finish)
 	send_task(sock, PID, uffd);
 	int32_t zombie = -9;
 	(void)!send(sock, &zombie, sizeof(zombie), 0);
+	close(uffd);
+	return sock;
+}
+
+/* … as after one; false: without the last word. */
+static inline void become_task(const struct world *w, bool finish)
+{
+	int32_t end = 0x52535446;
+	int sock = begin_task(w);
 	if (finish)
 		(void)!send(sock, &end, sizeof(end), 0);
-	close(uffd);
 	close(sock);
 }
 

@@ -109,6 +109,23 @@ static void all_of_it_follows_in_post_copy(void **state)
 	end(&w);
 }
 
+static void a_target_that_fetched_all_before_its_thaw_lacks_nothing(void **state)
+{
+	const Davit__Error *detail;
+	struct err e = { 0 };
+	struct world w;
+	prepare(&w, *state, "post-copy");
+	w.b.fetches_all = true;
+	start(&w);
+	carry(&w, FAULT_NONE, 0);
+	if (source_result(w.s, &detail, &e) < 0)
+		fail_msg("%s", e.msg);
+	assert_true(target_wait(w.t, 5000));
+	assert_true(is(fake_state(&w.a), NULL) && is(fake_state(&w.b), "running"));
+	assert_memory_equal(w.a.memory, w.b.memory, sizeof(w.a.memory));
+	end(&w);
+}
+
 static void pages_right_behind_an_answer_are_the_targets(void **state)
 {
 	static const char *const modes[] = { "pre-copy", "hybrid", "post-copy" };
@@ -177,6 +194,7 @@ int main(void)
 		unit_in_folder(memory_that_is_written_too_fast_follows_or_stays),
 		unit_in_folder(taking_cpu_makes_it_converge),
 		unit_in_folder(all_of_it_follows_in_post_copy),
+		unit_in_folder(a_target_that_fetched_all_before_its_thaw_lacks_nothing),
 		unit_in_folder(pages_right_behind_an_answer_are_the_targets),
 		unit_in_folder(compressed_memory_arrives_as_it_was),
 		unit_in_folder(mode_that_the_hosts_lack_is_refused_or_not_chosen),

@@ -126,6 +126,31 @@ static void a_restore_whose_last_round_is_lost_fails(void **state)
 	assert_int_equal(pagestore_running(w->dir, getpid(), &w->e), -1);
 }
 
+/* It would wait for pages that nobody has any more, and hold what a restore holds. */
+static void a_task_that_waits_for_a_lost_source_is_ended_while_it_is_restored(void **state)
+{
+	struct world *w = *state;
+	uint64_t pages;
+	put(w, MEMORY_DATA, 0, 1, false);
+	assert_int_equal(pagestore_restore(w->dir, 0, NULL), 0);
+	for (int before = 1; before >= 0; before--) {
+		pid_t task = fork();
+		if (task == 0) {
+			signal(SIGBUS, SIG_DFL);
+			alarm(WAIT_MS / 1000);
+			(void)begin_task(w);
+			_exit(look(w));
+		}
+		if (before)
+			(void)fetched(w, &pages);
+		shutdown(w->memory, SHUT_RDWR);
+		int status = 0;
+		assert_int_equal(waitpid(task, &status, 0), task);
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), SIGBUS);
+	}
+}
+
 /* A store of little memory is complete as soon as its tasks are there, and ends while the core still asks it. */
 static void one_that_ends_complete_while_it_is_asked_was_no_failure(void **state)
 {
@@ -227,6 +252,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_killed_worker_has_a_successor_that_loses_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_restore_that_failed_may_be_repeated, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(nothing_is_given_before_the_last_round_is_whole, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_task_that_waits_for_a_lost_source_is_ended_while_it_is_restored, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_restore_whose_last_round_is_lost_fails, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(one_that_ends_complete_while_it_is_asked_was_no_failure, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(more_than_the_container_may_have_is_refused, set_up, tear_down),
