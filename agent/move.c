@@ -102,6 +102,9 @@ static int claim(struct move *m, const char *peer, enum move_stream stream, stru
 		return err_set(e, ERR_DENIED, 0, "move %s is not of %s", m->id, peer);
 	if (m->open[stream])
 		return err_set(e, ERR_BUSY, 0, "the stream %s of move %s is open already", names[stream], m->id);
+	/* Of a pair that was lost the other stream may not have ended yet: it would take what is meant for the new one. */
+	if (m->connections > 0 && target_is_lost(m->target))
+		return err_set(e, ERR_BUSY, 0, "the old connection of move %s is not over yet", m->id);
 	/* The first connection after both were lost: the source goes on where memory still follows. */
 	if (m->connections == 0 && m->used && target_reopen(m->target, e) < 0)
 		return -1;

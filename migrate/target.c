@@ -245,6 +245,14 @@ void target_hurry(struct target *t)
 	pthread_mutex_unlock(&t->lock);
 }
 
+bool target_is_lost(struct target *t)
+{
+	pthread_mutex_lock(&t->lock);
+	bool lost = t->lost;
+	pthread_mutex_unlock(&t->lock);
+	return lost;
+}
+
 bool target_settled(struct target *t)
 {
 	pthread_mutex_lock(&t->lock);

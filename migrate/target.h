@@ -53,6 +53,8 @@ int target_feed(struct target *t, const void *p, size_t n, struct err *e);
 /* A new connection of the source of a container that runs here and lacks memory (mover kind "resume"): before its first byte is fed. 0; -1: ERR_BUSY,
  * the old connection is not over yet; ERR_STATE, it lacks none. */
 int target_reopen(struct target *t, struct err *e);
+/* Whether they are of a connection that was lost, and was not reopened since. */
+bool target_is_lost(struct target *t);
 /* The upload ended or either connection broke. Safe to call more than once and after the end. */
 void target_lost(struct target *t);
 /* Bytes for the download: waits up to timeout_ms for at least one. Returns bytes, 0 at the end of the stream, -1 (ERR_TIMEOUT: nothing yet). */

@@ -227,6 +227,9 @@ static void on_lost(struct target *t)
 	pthread_mutex_lock(&t->lock);
 	e = t->lost_why;
 	pthread_mutex_unlock(&t->lock);
+	/* The half that may still stand ends too, and makes room for a new connection. */
+	if (t->state == TARGET_FILLING || t->state == TARGET_STRANDED)
+		target_end_stream(t);
 	if (t->prepare_id && t->has_core && e.code != ERR_CORRUPT && e.code != ERR_PROTOCOL && fd_wait(t->core.fd, POLLIN, 100, NULL) > 0) {
 		auto_pb(Davit__CoreReply) *r = core_recv(&t->core, t->prepare_id, 100, NULL, &core);
 		if (!r && t->core.error)
