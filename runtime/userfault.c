@@ -1,17 +1,23 @@
-/* See userfault.h. The lock is on the switch's own file, which is the same for whoever may write it. The note is written before the switch is set and
- * removed after it is reset. */
+/* See userfault.h. The lock is on the switch's own file, which is the same for whoever may write it; the guard alone holds it. The note is written
+ * before the switch is set and removed after it is reset. */
 #include "runtime/userfault.h"
 #include <errno.h>
+#include <poll.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/proc.h"
 #include "base/str.h"
 
 #define SWITCH "/proc/sys/vm/unprivileged_userfaultfd"
 #define NOTE ".userfaultfd"
-#define LOCK_WAIT_MS 60000 /* several restores at once, each of which may wait for pages */
+#define GUARD_LIMIT_MS 30000 /* a loaded host may take seconds to make many tasks, which may wait for pages */
+#define GUARD_END_MS 5000
+#define LOCK_WAIT_MS 60000 /* longer than anybody keeps it; several restores at once */
 #define LOCK_POLL_NS 1000000
 
 static int lock_switch(int wait_ms, struct err *e)
@@ -38,29 +44,64 @@ static int reset(int folder, struct err *e)
 	return unlinkat(folder, NOTE, 0) < 0 && errno != ENOENT ? err_sys(e, errno, "remove " NOTE) : 0;
 }
 
+/* Owns nothing but these three descriptors, so that no pipe or mount of the restore is kept open by it. */
+static _Noreturn void guard(int held, int lock, int folder, bool changed)
+{
+	(void)setsid();
+	(void)prctl(PR_SET_NAME, "davit-leave");
+	if (dup2(held, 0) < 0 || dup2(lock, 1) < 0 || dup2(folder, 2) < 0 || close_range(3, ~0U, 0) < 0)
+		_exit(1);
+	(void)fd_wait(0, POLLIN, GUARD_LIMIT_MS, NULL);
+	_exit(changed && reset(2, NULL) < 0);
+}
+
+static int start_guard(struct userfault_leave *l, int lock, int folder, bool change, struct err *e)
+{
+	int p[2];
+	if (fd_pipe(p, e) < 0)
+		return -1;
+	auto_close int theirs = p[0];
+	l->held = p[1];
+	l->guard = fork();
+	if (l->guard == 0) {
+		/* Above the numbers that it takes, whatever the caller had closed. */
+		int high[] = { fcntl(theirs, F_DUPFD_CLOEXEC, 3), fcntl(lock, F_DUPFD_CLOEXEC, 3), fcntl(folder, F_DUPFD_CLOEXEC, 3) };
+		close(l->held);
+		guard(high[0], high[1], high[2], change);
+	}
+	if (l->guard > 0)
+		return 0;
+	l->guard = 0;
+	fd_closep(&l->held);
+	return err_sys(e, errno, "fork");
+}
+
 int userfault_take(struct userfault_leave *l, const char *folder, struct err *e)
 {
 	char value[16];
 	*l = (struct userfault_leave)USERFAULT_NONE;
 	if (!file_exists(AT_FDCWD, SWITCH))
 		return 0;
-	if ((l->lock = lock_switch(LOCK_WAIT_MS, e)) < 0 || file_read_line(AT_FDCWD, SWITCH, value, sizeof(value), e) < 0)
+	auto_close int lock = lock_switch(LOCK_WAIT_MS, e);
+	if (lock < 0 || file_read_line(AT_FDCWD, SWITCH, value, sizeof(value), e) < 0)
 		return -1;
-	if (!str_eq(value, "0"))
+	auto_close int dir = file_open_dir(AT_FDCWD, folder, e);
+	bool change = str_eq(value, "0");
+	/* One that is 1 is kept so as well: it may be what a fall left, and about to be put back. */
+	if (dir < 0 || (change && file_write_atomic(dir, NOTE, "0", 1, 0600, false, e) < 0) || start_guard(l, lock, dir, change, e) < 0)
+		return -1;
+	if (!change || file_write_pseudo(AT_FDCWD, SWITCH, "1", e) == 0)
 		return 0;
-	if ((l->folder = file_open_dir(AT_FDCWD, folder, e)) < 0 || file_write_atomic(l->folder, NOTE, "0", 1, 0600, false, e) < 0)
-		return -1;
-	l->changed = true;
-	return file_write_pseudo(AT_FDCWD, SWITCH, "1", e);
+	userfault_give_back(l);
+	return -1;
 }
 
 void userfault_give_back(struct userfault_leave *l)
 {
-	if (l->changed)
-		(void)reset(l->folder, NULL);
-	l->changed = false;
-	fd_closep(&l->folder);
-	fd_closep(&l->lock);
+	fd_closep(&l->held);
+	if (l->guard > 0)
+		(void)proc_wait(l->guard, GUARD_END_MS, NULL);
+	l->guard = 0;
 }
 
 int userfault_put_back(const char *folder, struct err *e)
@@ -68,13 +109,6 @@ int userfault_put_back(const char *folder, struct err *e)
 	auto_close int dir = file_open_dir(AT_FDCWD, folder, NULL);
 	if (dir < 0 || !file_exists(dir, NOTE))
 		return 0;
-	struct err busy = { 0 };
-	auto_close int lock = lock_switch(0, &busy);
-	if (lock >= 0)
-		return reset(dir, e);
-	if (busy.code == ERR_BUSY)
-		return 0; /* who has leave now puts it back */
-	if (e)
-		*e = busy;
-	return -1;
+	auto_close int lock = lock_switch(LOCK_WAIT_MS, e);
+	return lock < 0 ? -1 : file_exists(dir, NOTE) ? reset(dir, e) : 0;
 }
