@@ -102,8 +102,8 @@ static const struct route table[] = {
 	  NULL },
 	{ "PUT", "/v1/images/{name}", OPERATOR, NULL, M(image_import_answer), 201, image_import, NULL, NULL, &image_import_upload, ROUTE_LONG,
 	  "importImage", "make an image of a tar", NULL },
-	{ "DELETE", "/v1/images/{name}", OPERATOR, NULL, NULL, 204, image_delete, NULL, NULL, NULL, 0, "deleteImage",
-	  "remove an image that is not used", NULL },
+	{ "DELETE", "/v1/images/{name}", OPERATOR, NULL, NULL, 204, image_delete, "force", NULL, NULL, 0, "deleteImage",
+	  "remove an image that is not used; force: also if only snapshots need it", NULL },
 
 	{ "POST", "/v1/peer/moves/{id}/up", PEER, NULL, NULL, 204, move_up, NULL, NULL, &move_up_upload, ROUTE_LONG, "moveUp",
 	  "a move's stream from its source", NULL },

@@ -169,7 +169,8 @@ Davit__Snapshot *store_info_of(const Davit__SnapshotManifest *m, struct err *e)
 {
 	auto_pb(Davit__Snapshot) *info = pb_new(&davit__snapshot__descriptor, e);
 	if (!info || pb_set_str(&info->id, m->id, e) < 0 || pb_set_str(&info->container, m->container, e) < 0 ||
-	    pb_set_str(&info->created_at, m->created_at, e) < 0 || pb_set_str(&info->reason, m->reason, e) < 0 || copy_labels(m, info, e) < 0)
+	    pb_set_str(&info->created_at, m->created_at, e) < 0 || pb_set_str(&info->reason, m->reason, e) < 0 || copy_labels(m, info, e) < 0 ||
+	    pb_set_str(&info->image, m->spec->image, e) < 0)
 		return NULL;
 	for (size_t i = 0; i < m->n_channels; i++)
 		info->bytes += m->channels[i]->bytes;

@@ -1,6 +1,7 @@
 /* /v1/images: PUT a tar, list, delete. The tar goes through to the core as it comes; nothing of it is kept here. */
 #include <errno.h>
 #include "agent/api/api.h"
+#include "migrate/store.h"
 
 #define IMPORT_TIMEOUT_MS 600000
 
@@ -110,11 +111,29 @@ int image_list(struct request *r, struct err *e)
 	return 0;
 }
 
+/* A snapshot is restored onto the very image. */
+static int refuse_if_needed(struct request *r, const char *name, struct err *e)
+{
+	auto_pb(Davit__SnapshotList) *all = store_list(r->agent->store, NULL, e);
+
+	if (!all)
+		return -1;
+	for (size_t i = 0; i < all->n_snapshots; i++)
+		if (str_eq(all->snapshots[i]->image, name)) {
+			err_set(e, ERR_BUSY, 0, "image %s is used by snapshot %s of %s", name, all->snapshots[i]->id, all->snapshots[i]->container);
+			return err_remedy(e, "remove the snapshot first, or force");
+		}
+	return 0;
+}
+
 int image_delete(struct request *r, struct err *e)
 {
 	Davit__CoreName name = DAVIT__CORE_NAME__INIT;
 	Davit__CoreRequest q = DAVIT__CORE_REQUEST__INIT;
+	bool force;
 
+	if (request_query_bool(r, "force", &force, e) < 0 || (!force && refuse_if_needed(r, r->params[0], e) < 0))
+		return -1;
 	name.name = r->params[0];
 	q.op_case = DAVIT__CORE_REQUEST__OP_IMAGE_REMOVE;
 	q.image_remove = &name;

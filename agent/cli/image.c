@@ -75,7 +75,18 @@ static int list(struct cli *c, int argc, char **argv, struct err *e)
 
 static int rm(struct cli *c, int argc, char **argv, struct err *e)
 {
-	return cli_delete_each(c, "/v1/images/%s", argc, argv, e);
+	bool force = false;
+	const struct option options[] = { { "force", 'f', NULL, OPTION_FLAG, &force, "also if only snapshots need it" }, { 0 } };
+	struct words names;
+	int r = cli_parse(c, options, argc, argv, 1, -1, false, &names, e);
+
+	for (int i = 0; r == 0 && i < names.n; i++) {
+		auto_free char *path = cli_path(e, force ? "/v1/images/%s?force=true" : "/v1/images/%s", names.v[i]);
+
+		if (!path || cli_request(c, "DELETE", path, NULL, NULL, NULL, e) < 0)
+			return -1;
+	}
+	return r < 0 ? -1 : 0;
 }
 
 int command_image(struct cli *c, int argc, char **argv, struct err *e)

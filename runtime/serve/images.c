@@ -58,9 +58,11 @@ static int refuse_if_used(void *arg, const char *name, struct err *e)
 	auto_place p = { 0 };
 	if (place_of(r->core, name, &p, e) < 0)
 		return -1;
-	auto_pb(Davit__ContainerSpec) *s = record_spec(&p, NULL);
-	if (s && str_eq(s->image, r->name))
-		return err_set(e, ERR_BUSY, 0, "image %s is used by container %s", r->name, name);
+	auto_free char *image = record_image(&p, NULL);
+	if (str_eq(image, r->name)) {
+		err_set(e, ERR_BUSY, 0, "image %s is used by container %s", r->name, name);
+		return err_remedy(e, "delete the container first");
+	}
 	return 0;
 }
 

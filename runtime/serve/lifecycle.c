@@ -180,7 +180,7 @@ int op_delete(const struct request *r, struct answer *a, struct err *e)
 	}
 	tell_peers(s, &p);
 	/* From here on it is half-made: if we die now, the next core goes on. */
-	if (record_unready(&p, e) < 0 || (q->keep_layer && file_write_atomic(AT_FDCWD, p.kept, "", 0, 0600, true, e) < 0))
+	if (record_unready(&p, e) < 0 || (q->keep_layer && record_keep(&p, e) < 0))
 		return -1;
 	if (prepare_put_away(r->core, r->name, &p, true, e) < 0)
 		return -1;

@@ -168,7 +168,7 @@ static int keep_only_layer(const struct place *p, struct err *e)
 {
 	static const char *const parts[] = { "ready", "bundle", "network.pb", "exit.json", "spec.pb", "record.pb" };
 	auto_close int dir = file_open_dir(AT_FDCWD, p->dir, e);
-	if (dir < 0 || file_write_atomic(dir, "kept", "", 0, 0600, true, e) < 0)
+	if (dir < 0 || record_keep(p, e) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
 		if (file_remove_tree(dir, parts[i], e) < 0)

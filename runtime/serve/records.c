@@ -15,6 +15,7 @@
 
 #define SPEC_MAX (1 << 20)
 #define EXIT_FILE_MAX 65536
+#define KEPT "kept"
 
 static int open_place(const struct place *p, struct err *e)
 {
@@ -80,7 +81,27 @@ bool record_is_ready(const struct place *p)
 
 bool record_is_kept(const struct place *p)
 {
-	return has_marker(p, "kept");
+	return has_marker(p, KEPT);
+}
+
+int record_keep(const struct place *p, struct err *e)
+{
+	auto_close int dir = open_place(p, e);
+	auto_free char *image = dir < 0 ? NULL : record_image(p, e);
+	if (dir < 0 || !image)
+		return -1;
+	return file_write_atomic(dir, KEPT, image, strlen(image), 0600, true, e);
+}
+
+char *record_image(const struct place *p, struct err *e)
+{
+	auto_close int dir = open_place(p, e);
+	if (dir < 0)
+		return NULL;
+	if (!file_exists(dir, "spec.pb"))
+		return file_read(dir, KEPT, SPEC_MAX, NULL, e);
+	auto_pb(Davit__ContainerSpec) *s = record_spec(p, e);
+	return s ? mem_strdup(s->image, e) : NULL;
 }
 
 static int set_time(char **field, int64_t ns, struct err *e)

@@ -15,8 +15,11 @@ Davit__RuntimeState *record_runtime(const struct core *c, const char *name, stru
 int record_ready(const struct place *p, struct err *e);
 int record_unready(const struct place *p, struct err *e);
 bool record_is_ready(const struct place *p);
-/* The folder holds the layer of a container that was deleted with keep_layer. */
+/* The folder holds the layer of a container that was deleted with keep_layer. The marker holds the name of its image, on which it comes back. */
 bool record_is_kept(const struct place *p);
+int record_keep(const struct place *p, struct err *e);
+/* The image that a container, or a layer kept from one, lies on. Owned; NULL: nobody knows. */
+char *record_image(const struct place *p, struct err *e);
 
 /* Sees ERR_NOT_FOUND for names without a container. Owned. */
 Davit__ContainerStatus *record_status(const struct core *c, const char *name, struct err *e);

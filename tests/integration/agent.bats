@@ -366,7 +366,9 @@ need_criu() { davit info --json | jq -e '.facts.criuPath and (.facts.criuProblem
 	local id
 	id=$(davit snapshot list onto --json | jq -r '.snapshots[-1].id')
 	davit rm --force onto
-	davit image rm other
+	run davit image rm other
+	[[ $status != 0 && $output == *"used by snapshot $id"* ]]
+	davit image rm --force other
 	mkdir "$AGENT/more"
 	echo more >"$AGENT/more/more"
 	cp "$AGENT/base.tar" "$AGENT/other.tar"
@@ -375,10 +377,15 @@ need_criu() { davit info --json | jq -e '.facts.criuPath and (.facts.criuProblem
 	run davit snapshot restore "$id"
 	[[ $status = 87 && $output == *"image other is another one"* ]]
 	[ -z "$(davit ps --all --quiet | grep -x onto)" ]
-	davit image rm other
+	davit image rm --force other
 	davit image import other "$AGENT/base.tar" >/dev/null
 	davit snapshot restore "$id"
+	run davit image rm --force other
+	[[ $status != 0 && $output == *"used by container onto"* ]]
 	davit rm --force onto
+	for id in $(davit snapshot list onto --json | jq -r '.snapshots[].id'); do
+		davit snapshot rm "$id"
+	done
 	davit image rm other
 }
 
