@@ -92,6 +92,7 @@ struct restore_options {
 	const char *lsm_profile, *lsm_mount_context;
 	const Davit__IdRange *ids; /* the user namespace's range, instead of the one in the bundle's config.json */
 	bool paused;		   /* leave it frozen: container_resume starts it */
+	bool check_images;	   /* refuse images that hold more than config.json gives (runtime/criu/trust.h) */
 	int cancel_fd;		   /* readable: the restore ends and leaves nothing; 0 or -1: none */
 	Davit__ObstacleList *obstacles;
 	pid_t *pid; /* gets init's, a child of the caller; or NULL */

@@ -35,6 +35,7 @@ static const struct cli_option restore_options[] = {
 	{ { "no-subreaper", no_argument, NULL, 285 }, NULL, "accepted for runc's callers" },
 	{ { "auto-dedup", no_argument, NULL, 286 }, NULL, "remove pages from the images as they are restored" },
 	{ { "lsm-mount-context", required_argument, NULL, 287 }, "CONTEXT", "SELinux mount context instead of the saved one" },
+	{ { "check-images", no_argument, NULL, 288 }, NULL, "refuse images that hold more than config.json gives" },
 	{ { 0 }, NULL, NULL },
 };
 
@@ -105,6 +106,7 @@ static int take(struct cli *c, int val, const char *value, struct err *e)
 	options.lazy_pages |= val == 277;
 	options.paused |= val == 281;
 	options.auto_dedup |= val == 286;
+	options.check_images |= val == 288;
 	return take_value(val, value, e);
 }
 

@@ -11,19 +11,21 @@
 #include "proto/pb.h"
 
 #define HEAD_SERVICE 0x55105940
+#define HEAD_INVENTORY 0x58313116
 #define IMAGE_MAX (16 << 20)
+#define ENTRIES_MAX ((size_t)64 << 20)
 
 static const struct image_type {
 	const ProtobufCMessageDescriptor *descriptor;
 	uint32_t head, magic;
 } types[] = {
-	{ &criu__userns_entry__descriptor, CRIU_IMAGE_HEAD, 0x55474906 }, { &criu__timens_entry__descriptor, CRIU_IMAGE_HEAD, 0x43114433 },
-	{ &criu__cgroup_entry__descriptor, CRIU_IMAGE_HEAD, 0x59383330 }, { &criu__core_of_timers__descriptor, CRIU_IMAGE_HEAD, 0x55053847 },
-	{ &criu__stats_entry__descriptor, HEAD_SERVICE, 0x57093306 },
-};
-
-struct image_head {
-	uint32_t head, magic, length;
+	{ &criu__userns_entry__descriptor, CRIU_IMAGE_HEAD, 0x55474906 },   { &criu__timens_entry__descriptor, CRIU_IMAGE_HEAD, 0x43114433 },
+	{ &criu__cgroup_entry__descriptor, CRIU_IMAGE_HEAD, 0x59383330 },   { &criu__stats_entry__descriptor, HEAD_SERVICE, 0x57093306 },
+	{ &criu__inventory_entry__descriptor, HEAD_INVENTORY, 0 }, /* the only one with one number: it tells whether the others have two */
+	{ &criu__core_of_timers__descriptor, CRIU_IMAGE_HEAD, 0x55053847 }, { &criu__kobj_ids__descriptor, CRIU_IMAGE_HEAD, 0x54432030 },
+	{ &criu__core_entry__descriptor, CRIU_IMAGE_HEAD, 0x55053847 },	    { &criu__seccomp_entry__descriptor, CRIU_IMAGE_HEAD, 0x64413049 },
+	{ &criu__mnt_entry__descriptor, CRIU_IMAGE_HEAD, 0x55563928 },	    { &criu__file_entry__descriptor, CRIU_IMAGE_HEAD, 0x56303138 },
+	{ &criu__pstree_entry__descriptor, CRIU_IMAGE_HEAD, 0x50273030 },
 };
 
 static const struct image_type *type_of(const ProtobufCMessageDescriptor *d)
@@ -37,18 +39,40 @@ static const struct image_type *type_of(const ProtobufCMessageDescriptor *d)
 void *criu_image_read(int dirfd, const char *name, const ProtobufCMessageDescriptor *d, struct err *e)
 {
 	const struct image_type *t = type_of(d);
-	struct image_head h;
-	size_t n;
+	uint32_t head[3] = { 0 }, length;
+	size_t n, size = t && t->magic ? 3 * sizeof(uint32_t) : 2 * sizeof(uint32_t);
 
 	auto_free char *data = file_read(dirfd, name, IMAGE_MAX, &n, e);
 	if (!data)
 		return NULL;
-	memcpy(&h, data, MIN(n, sizeof(h)));
-	if (!t || n < sizeof(h) || h.head != t->head || h.magic != t->magic || h.length > n - sizeof(h)) {
+	memcpy(head, data, MIN(n, size));
+	length = t && t->magic ? head[2] : head[1];
+	if (!t || n < size || head[0] != t->head || (t->magic && head[1] != t->magic) || length > n - size) {
 		err_set(e, ERR_CORRUPT, 0, "%s is no image of that kind", name);
 		return NULL;
 	}
-	return pb_unpack(d, data + sizeof(h), h.length, name, e);
+	return pb_unpack(d, data + size, length, name, e);
+}
+
+int criu_image_each(int dirfd, const char *name, const ProtobufCMessageDescriptor *d, criu_image_entry *f, void *arg, struct err *e)
+{
+	const struct image_type *t = type_of(d);
+	size_t n, at = 2 * sizeof(uint32_t);
+	uint32_t head[2], length;
+
+	auto_free char *data = file_read(dirfd, name, ENTRIES_MAX, &n, e);
+	if (!data)
+		return -1;
+	if (!t || n < sizeof(head) || (memcpy(head, data, sizeof(head)), head[0] != t->head || head[1] != t->magic))
+		return err_set(e, ERR_CORRUPT, 0, "%s is no image of that kind", name);
+	for (; at < n; at += length) {
+		if (n - at < sizeof(length) || (memcpy(&length, data + at, sizeof(length)), length > n - at - sizeof(length)))
+			return err_set(e, ERR_CORRUPT, 0, "%s ends in the middle of an entry", name);
+		at += sizeof(length);
+		if (f(arg, (const uint8_t *)data + at, length, e) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 int criu_image_write(int dirfd, const char *name, const ProtobufCMessage *m, struct err *e)
@@ -58,8 +82,8 @@ int criu_image_write(int dirfd, const char *name, const ProtobufCMessage *m, str
 
 	if (!t)
 		return err_set(e, ERR_INTERNAL, 0, "%s: no image of %s is known", name, m->descriptor->name);
-	struct image_head h = { t->head, t->magic, (uint32_t)protobuf_c_message_get_packed_size(m) };
-	if (buf_append(&b, &h, sizeof(h), e) < 0 || pb_pack(m, &b, e) < 0)
+	const uint32_t head[3] = { t->head, t->magic, (uint32_t)protobuf_c_message_get_packed_size(m) };
+	if (buf_append(&b, head, sizeof(head), e) < 0 || pb_pack(m, &b, e) < 0)
 		return -1;
 	return file_write_atomic(dirfd, name, b.data, b.len, 0644, false, e);
 }

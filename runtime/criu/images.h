@@ -1,4 +1,5 @@
-/* The few images of CRIU that davit itself reads or writes: two magic numbers, a length and one protobuf message (proto/criu.proto). */
+/* The few images of CRIU that davit itself reads or writes: two magic numbers, then a length and a protobuf message (proto/criu.proto), once or, in
+ * images with many entries, again and again. */
 #pragma once
 #include <stdint.h>
 #include "base/err.h"
@@ -11,6 +12,9 @@
 
 /* Owned entry of an image file; NULL (ERR_NOT_FOUND, ERR_CORRUPT). The magic is that of the descriptor's type. */
 void *criu_image_read(int dirfd, const char *name, const ProtobufCMessageDescriptor *d, struct err *e);
+/* Gives each entry of an image with many, packed as it stands there, to f until that returns -1. 0 or -1 (ERR_CORRUPT, …). */
+typedef int criu_image_entry(void *arg, const uint8_t *p, uint32_t n, struct err *e);
+int criu_image_each(int dirfd, const char *name, const ProtobufCMessageDescriptor *d, criu_image_entry *f, void *arg, struct err *e);
 /* Writes it atomically. 0 or -1. */
 int criu_image_write(int dirfd, const char *name, const ProtobufCMessage *m, struct err *e);
 

@@ -2,7 +2,8 @@
  *
  * The frame is create's (runtime/create.h): bundle, state folder, cgroup. Between, instead of the init stages, criu:
  *   before             its time namespace is made with the offsets that the container is to have, and criu enters it; images that name the
- *                      source's ids, cgroup and clocks are replaced in criu's eyes; rootfs and mount sources are staged
+ *                      source's ids, cgroup and clocks are replaced in criu's eyes; rootfs and mount sources are staged; `check_images`: what they
+ *                      hold is compared with config.json (trust.h)
  *   setup-namespaces   the first process exists in its user and network namespaces, and waits: it is put into the cgroup, where all others follow it,
  *                      its network is made, and the host's hooks run
  *   post-restore       all processes stand as they were: the state is written, since from here the container is there
@@ -25,6 +26,7 @@
 #include "runtime/criu/stage.h"
 #include "runtime/criu/timers.h"
 #include "runtime/criu/timerfds.h"
+#include "runtime/criu/trust.h"
 #include "runtime/hooks.h"
 #include "runtime/init/init.h"
 #include "runtime/namespace.h"
@@ -43,6 +45,7 @@ struct restore {
 	int stdio[3];
 	char *criu;
 	struct stage stage;
+	struct trust trust;
 	struct userfault_leave userfault;
 	pid_t expects; /* cgroup_attach_expect() */
 	Criu__CriuOpts *opts;
@@ -64,6 +67,7 @@ static void restore_free(struct restore *r)
 		fd_closep(&r->stdio[i]);
 	mem_freep(&r->criu);
 	stage_free(&r->stage);
+	trust_free(&r->trust);
 	pb_freep(&r->opts);
 }
 
@@ -152,6 +156,13 @@ static int plan_stdio(struct restore *r, struct err *e)
 	return r->console < 0 ? -1 : 0;
 }
 
+/* Before CRIU reads any of them. */
+static int check_images(struct restore *r, struct err *e)
+{
+	r->trust = (struct trust){ .c = &r->c, .opts = r->opts, .images = r->images, .over = r->over, .rootfs = stage_root(&r->stage) };
+	return r->o->check_images ? trust_check(&r->trust, e) : 0;
+}
+
 static int plan(struct restore *r, struct err *e)
 {
 	const struct restore_options *o = r->o;
@@ -167,7 +178,9 @@ static int plan(struct restore *r, struct err *e)
 	r->opts->has_rst_sibling = r->opts->rst_sibling = true;
 	if (plan_clocks(r, e) < 0 || plan_ids(r, e) < 0 || plan_network(r, e) < 0 || plan_stdio(r, e) < 0)
 		return -1;
-	if (stage_mounts(&r->c, &r->stage, r->opts, e) < 0 || stage_cgroup(&r->c, r->images, r->over, &r->stage, r->opts, e) < 0)
+	if (stage_mounts(&r->c, &r->stage, r->opts, e) < 0 || check_images(r, e) < 0)
+		return -1;
+	if (stage_cgroup(&r->c, r->images, r->over, &r->stage, r->opts, e) < 0)
 		return -1;
 	return stage_images(r->images, r->over, &r->stage, r->opts, e);
 }
@@ -226,9 +239,11 @@ static int on_notify(void *arg, const char *action, pid_t pid, int fd, struct er
 		userfault_give_back(&r->userfault); /* all tasks have opened theirs */
 		return create_record(&r->c, pid, "running", e);
 	}
-	if (str_eq(action, "pre-resume"))
-		return settle_timers(r, e) < 0 ? -1 : r->o->paused ? cgroup_freeze_begin(r->c.cgroup, e) : 0;
-	return 0;
+	if (!str_eq(action, "pre-resume"))
+		return 0;
+	if (trust_cover(&r->trust, r->c.state->pid, e) < 0 || settle_timers(r, e) < 0)
+		return -1;
+	return r->o->paused ? cgroup_freeze_begin(r->c.cgroup, e) : 0;
 }
 
 static int run_criu(struct restore *r, struct err *e)
@@ -293,7 +308,7 @@ int container_restore(const struct runtime *rt, const char *id, const struct res
 							.userfault = USERFAULT_NONE };
 
 	r.create = o->create;
-	r.create.no_filter = true;
+	r.create.no_filter = !o->check_images;
 	r.expects = cgroup_attach_expect();
 	if (create_begin(rt, id, &r.create, &r.c, e) < 0)
 		return -1;

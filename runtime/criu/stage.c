@@ -188,6 +188,14 @@ int stage_mounts(const struct create *c, struct stage *s, Criu__CriuOpts *opts, 
 	return add_devices(c, s, opts, e) < 0 ? -1 : add_masks(c, s, opts, e);
 }
 
+int stage_root(const struct stage *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (str_eq(s->trees[i].path, STAGE_PATH "/root"))
+			return s->trees[i].fd;
+	return -1;
+}
+
 int stage_images(int images_dirfd, int over_dirfd, struct stage *s, Criu__CriuOpts *opts, struct err *e)
 {
 	auto_strv struct strv options = { 0 };

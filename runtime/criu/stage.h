@@ -23,6 +23,8 @@ void stage_free(struct stage *s);
 int stage_add(struct stage *s, int tree, const char *name, bool is_file, struct err *e);
 /* Fills the stage with rootfs and external mounts, and names them in the options. */
 int stage_mounts(const struct create *c, struct stage *s, Criu__CriuOpts *opts, struct err *e);
+/* The container's root filesystem in it, borrowed. -1: there is none yet. */
+int stage_root(const struct stage *s);
 /* The images, with the files of over_dirfd in place of theirs; a character device 0:0 there hides a file. */
 int stage_images(int images_dirfd, int over_dirfd, struct stage *s, Criu__CriuOpts *opts, struct err *e);
 /* The container's cgroup, so that CRIU makes the cgroup namespace in it. Its image, changed to name only this one, is written to over_dirfd. */

@@ -1,4 +1,4 @@
-/* See timers.h. files.img is an image with many entries (images.c has the form of one). */
+/* See timers.h. */
 #include "runtime/criu/timers.h"
 #include <fcntl.h>
 #include <string.h>
@@ -12,7 +12,6 @@
 #include "runtime/criu/images.h"
 
 #define FILES "files.img"
-#define FILES_MAX ((size_t)64 << 20)
 #define HEAD_FILES 0x56303138
 #define ABSTIME ((uint32_t)TFD_TIMER_ABSTIME)
 #define CANCEL_ON_SET ((uint32_t)TFD_TIMER_CANCEL_ON_SET)
@@ -52,42 +51,40 @@ static bool set_timer(Criu__TimerfdEntry *t, const struct timens_offsets *elapse
 	return true;
 }
 
-static int copy_entry(const uint8_t *p, uint32_t n, const struct timens_offsets *elapsed, struct buf *out, bool *changed, struct err *e)
+struct copy {
+	const struct timens_offsets *elapsed;
+	struct buf out;
+	bool changed;
+};
+
+static int copy_entry(void *arg, const uint8_t *p, uint32_t n, struct err *e)
 {
+	struct copy *c = arg;
 	auto_pb(Criu__FileEntry) *f = pb_unpack(&criu__file_entry__descriptor, p, n, FILES, e);
 
 	if (!f)
 		return -1;
-	if (!f->tfd || !set_timer(f->tfd, elapsed))
-		return buf_append(out, &n, sizeof(n), e) < 0 ? -1 : buf_append(out, p, n, e);
-	*changed = true;
+	if (!f->tfd || !set_timer(f->tfd, c->elapsed))
+		return buf_append(&c->out, &n, sizeof(n), e) < 0 ? -1 : buf_append(&c->out, p, n, e);
+	c->changed = true;
 	n = (uint32_t)protobuf_c_message_get_packed_size(&f->base);
-	return buf_append(out, &n, sizeof(n), e) < 0 ? -1 : pb_pack(&f->base, out, e);
+	return buf_append(&c->out, &n, sizeof(n), e) < 0 ? -1 : pb_pack(&f->base, &c->out, e);
+}
+
+static void copy_free(struct copy *c)
+{
+	buf_free(&c->out);
 }
 
 int criu_images_set_timers(int images_dirfd, int out_dirfd, const struct timens_offsets *elapsed, struct err *e)
 {
-	size_t n = 0, at = 2 * sizeof(uint32_t);
-	auto_buf struct buf out = { 0 };
-	bool changed = false;
-	uint32_t head[2], length;
+	static const uint32_t head[2] = { CRIU_IMAGE_HEAD, HEAD_FILES };
+	auto_cleanup(copy_free) struct copy c = { .elapsed = elapsed };
 
 	if (!file_exists(images_dirfd, FILES))
 		return 0;
-	auto_free char *data = file_read(images_dirfd, FILES, FILES_MAX, &n, e);
-	if (!data)
+	if (buf_append(&c.out, head, sizeof(head), e) < 0 ||
+	    criu_image_each(images_dirfd, FILES, &criu__file_entry__descriptor, copy_entry, &c, e) < 0)
 		return -1;
-	if (n < sizeof(head) || (memcpy(head, data, sizeof(head)), head[0] != CRIU_IMAGE_HEAD || head[1] != HEAD_FILES))
-		return err_set(e, ERR_CORRUPT, 0, FILES " is no image of that kind");
-	if (buf_append(&out, head, sizeof(head), e) < 0)
-		return -1;
-	while (at < n) {
-		if (n - at < sizeof(length) || (memcpy(&length, data + at, sizeof(length)), length > n - at - sizeof(length)))
-			return err_set(e, ERR_CORRUPT, 0, FILES " ends in the middle of an entry");
-		at += sizeof(length);
-		if (copy_entry((const uint8_t *)data + at, length, elapsed, &out, &changed, e) < 0)
-			return -1;
-		at += length;
-	}
-	return changed ? file_write_atomic(out_dirfd, FILES, out.data, out.len, 0644, false, e) : 0;
+	return c.changed ? file_write_atomic(out_dirfd, FILES, c.out.data, c.out.len, 0644, false, e) : 0;
 }

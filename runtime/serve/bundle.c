@@ -189,19 +189,20 @@ static int add_device(const Davit__SpecDevice *d, Davit__OciLinux *l, struct err
 	return pb_set_str(&rule->access, d->access ? d->access : "rw", e);
 }
 
-static int set_seccomp(const Davit__ContainerSpec *s, Davit__OciLinux *l, struct err *e)
+int bundle_seccomp(const Davit__ContainerSpec *s, Davit__OciSeccomp **out, struct err *e)
 {
+	*out = NULL;
 	if (str_eq(s->seccomp, "unconfined"))
 		return 0;
 	if (s->seccomp && !str_eq(s->seccomp, "default")) {
-		l->seccomp = json_parse(&davit__oci_seccomp__descriptor, s->seccomp, strlen(s->seccomp), JSON_KEEP, NULL, e);
-		return l->seccomp ? 0 : -1;
+		*out = json_parse(&davit__oci_seccomp__descriptor, s->seccomp, strlen(s->seccomp), JSON_KEEP, NULL, e);
+		return *out ? 0 : -1;
 	}
 	auto_strv struct strv caps = { 0 };
 	if (bundle_caps(s, &caps, e) < 0)
 		return -1;
-	l->seccomp = seccomp_default(caps.v, caps.n, e);
-	return l->seccomp ? 0 : -1;
+	*out = seccomp_default(caps.v, caps.n, e);
+	return *out ? 0 : -1;
 }
 
 /* What the supervisor makes is to be of use. */
@@ -253,7 +254,7 @@ static int set_linux(const struct core *c, const Davit__ContainerSpec *s, Davit_
 			return -1;
 	if (allow_devices(s->seccomp_supervisor, l->resources, e) < 0)
 		return -1;
-	return set_resources(s, l->resources, e) < 0 ? -1 : set_seccomp(s, l, e);
+	return set_resources(s, l->resources, e) < 0 ? -1 : bundle_seccomp(s, &l->seccomp, e);
 }
 
 Davit__OciSpec *bundle_spec(const struct core *c, const Davit__ContainerSpec *s, const Davit__IdRange *ids, const struct place *p, int rootfs_fd,

@@ -3,8 +3,9 @@
  * With `memory` a page store (runtime/pagestore) takes what the dump leaves behind, from before the dump until the container has all of it.
  *
  * prepare makes its place and takes the four streams at the same time: the layer unpacked in a jail, CRIU's images and memory into
- * RUN/tmp/moves/NAME/images, the log. run lets CRIU restore it, frozen before its first instruction, and then looks at what came out: images come
- * from another host, and what they restore must be no more than this host's policy gave (restore_check.c). drop undoes either.
+ * RUN/tmp/moves/NAME/images, the log. run lets CRIU restore it, frozen before its first instruction. Images come from another host, and what they
+ * restore must be no more than this host's policy gave: davit-runtime compares them with config.json before CRIU reads them (runtime/criu/trust.h),
+ * and what came out is looked at again (restore_check.c). drop undoes either.
  *
  * "ready" with phase "restored" is on disk when run answers, so that from then on no fall of ours takes the container away; only restore_drop does.
  * It is written while CRIU works, since the container stands still meanwhile. */
@@ -22,6 +23,8 @@
 #include "runtime/net/conntrack.h"
 #include "runtime/net/net.h"
 #include "runtime/pagestore/pagestore.h"
+#include "runtime/seccomp/seccomp.h"
+#include "runtime/serve/bundle.h"
 #include "runtime/serve/facts.h"
 #include "runtime/serve/lifecycle.h"
 #include "runtime/serve/logs.h"
@@ -31,6 +34,7 @@
 #include "runtime/serve/restore_check.h"
 #include "runtime/serve/stream.h"
 #include "runtime/serve/task.h"
+#include "runtime/supervise/supervise.h"
 #include "runtime/timens.h"
 #include "runtime/userfault.h"
 
@@ -187,6 +191,17 @@ static int make_root(const struct arrival *a, struct err *e)
 									     : prepare_bundle(a->r->core, q->spec, q->ids, &a->place, false, true, e);
 }
 
+/* The restore puts the spec's filter beside those of the images (runtime/criu/trust.h). It is compiled while the container still runs elsewhere. */
+static void prepare_filter(const struct request *r)
+{
+	const Davit__ContainerSpec *spec = r->msg->restore_prepare->spec;
+	struct seccomp_filter f = { 0 };
+	auto_pb(Davit__OciSeccomp) *s = NULL;
+	if (bundle_seccomp(spec, &s, NULL) == 0 && s)
+		(void)seccomp_compile_cached(r->core->runtime_root, s, supervise_calls(spec->seccomp_supervisor), &f, NULL);
+	seccomp_filter_free(&f);
+}
+
 /* With a kept layer the stream must be empty. */
 static int take_streams(struct arrival *a, struct err *e)
 {
@@ -200,6 +215,7 @@ static int take_streams(struct arrival *a, struct err *e)
 		return -1;
 	if (start_tasks(a, e) < 0)
 		return -1;
+	prepare_filter(r);
 	if (r->msg->restore_prepare->without_layer)
 		task_end_all(&a->tasks[LAYER], 1);
 	if (task_wait_one(a->tasks, STREAMS, LAYER, r->cancel, e) < 0 || make_root(a, e) < 0)
@@ -268,7 +284,7 @@ static int restore_command(const struct request *r, const Davit__ContainerSpec *
 {
 	const Davit__CoreRestoreRun *q = r->msg->restore_run;
 	if (launch_command(v, "restore", p->pid, e) < 0 || add(v, "--detach", NULL, e) < 0 || add(v, "--paused", NULL, e) < 0 ||
-	    add(v, "--file-locks", NULL, e) < 0)
+	    add(v, "--file-locks", NULL, e) < 0 || add(v, "--check-images", NULL, e) < 0)
 		return -1;
 	if (add(v, "--bundle", p->bundle, e) < 0 || add(v, "--image-path", p->images, e) < 0 || add(v, "--work-path", p->move, e) < 0)
 		return -1;

@@ -49,6 +49,7 @@ gone_from() { # CORE NAME
 	running web
 	move web
 	[ "$(CORE=b state_of web)" = restoring ]
+	[ "$(CORE=b answer .error.code '{"id":1,"imageRemove":{"name":"busybox"}}')" = busy ]
 	restore_run web 1000000000000 2000000000000
 	CORE=b state_is web paused
 	[ ! -e "$TMP/b/run/tmp/moves/web" ]
@@ -171,6 +172,8 @@ gone_from() { # CORE NAME
 	echo kept >"$TMP/b/state/containers/web/layer/upper/kept"
 	CORE=b ask '{"id":1,"delete":{"name":"web","keepLayer":true}}'
 	[ "$(CORE=b answer .error.code '{"id":1,"get":{"name":"web"}}')" = not_found ]
+	# It comes back onto its image.
+	[ "$(CORE=b answer '"\(.error.code) \(.error.message)"' '{"id":1,"imageRemove":{"name":"busybox"}}')" = "busy image busybox is used by container web" ]
 	ask '{"id":1,"pause":{"name":"web"}}'
 	comes() {
 		"$CORECTL" move "$TMP/a/socket" '{"id":1,"dump":{"name":"web","withoutLayer":true}}' \
@@ -182,6 +185,7 @@ gone_from() { # CORE NAME
 	CORE=b ask '{"id":1,"restoreDrop":{"name":"web"}}'
 	[ "$(cat "$TMP/b/state/containers/web/layer/upper/kept")" = kept ]
 	[ ! -e "$TMP/b/state/containers/web/bundle" ]
+	[ "$(CORE=b answer .error.code '{"id":1,"imageRemove":{"name":"busybox"}}')" = busy ]
 	comes
 	restore_run web
 	CORE=b ask '{"id":1,"resume":{"name":"web"}}'
@@ -214,4 +218,95 @@ gone_from() { # CORE NAME
 	[ "$(jq -r .error.code <<<"$output")" != null ]
 	CORE=b ask '{"id":1,"restoreDrop":{"name":"web"}}'
 	gone_from b web
+}
+
+# forged IMAGE ENTRY CHANGE… — CODE FIELD: the images with that change (tests/lib/images.py) are refused with that field, and are then as before.
+forged() {
+	local args=("${@:1:$#-3}") code=${*: -2:1} field=${*: -1}
+	"$BATS_TEST_DIRNAME/../lib/images.py" "$IMAGES/${args[0]}" "${args[@]:1}"
+	refused "$code" "$field"
+}
+refused() { # CODE FIELD
+	run restore_run web
+	[ "$(jq -r '"\(.error.code) \(.error.field)"' <<<"$output")" = "$1 $2" ] || { echo "wanted $1 $2: $output"; false; }
+	[ "$1" != denied ] || [ "$(jq -r .error.remedy <<<"$output")" != null ]
+	rm -rf "$IMAGES"
+	cp -a "$TMP/images" "$IMAGES"
+}
+
+@test "forged images are refused before criu reads them, by the name of the image and its member; filter and masks are there without them" {
+	local mnt more='"rlimits":[{"type":"RLIMIT_NOFILE","soft":100,"hard":200}],"mounts":[{"type":"tmpfs","target":"/scratch"}]'
+	# A user namespace is what the filter alone denies it.
+	LOOP='while :; do if unshare -U true 2>/dev/null; then echo open; else echo shut; fi; sleep 0.05; done'
+	running web "$more"
+	move web "$(spec web "$LOOP" "$more" 8000000)"
+	IMAGES=$TMP/b/run/tmp/moves/web/images
+	cp -a "$IMAGES" "$TMP/images"
+	mnt=$(cd "$IMAGES" && echo mountpoints-*.img)
+
+	# What may be there at all, and how it was made.
+	echo x >"$IMAGES/iptables-9.img"
+	refused denied iptables-9.img
+	ln -s /etc "$IMAGES/parent"
+	refused denied parent
+	forged inventory.img 0 1=1 — denied inventory.img:img_version
+	forged inventory.img 0 11=0 — denied inventory.img:network_lock_method
+	forged inventory.img 0 12.12=:cuda_plugin — denied inventory.img:plugins_entry
+	# Namespaces: 7 and 6 are those of criu itself.
+	forged ids-1.img 0 10=7 — denied ids-1.img:user_ns_id
+	forged ids-1.img 0 9=6 — denied ids-1.img:mnt_ns_id
+	forged ids-1.img 0 6= — denied ids-1.img:net_ns_id
+	# What a task may do.
+	forged core-1.img 0 5.10.11=0xffffffff — denied core-1.img:thread_core.creds.cap_eff
+	forged core-1.img 0 5.10.19=0x200000 — denied core-1.img:thread_core.creds.cap_amb
+	forged core-1.img 0 5.10.18=0 — denied core-1.img:thread_core.creds.no_new_privs
+	forged core-1.img 0 5.10.17=:profile — denied core-1.img:thread_core.creds.apparmor_data
+	forged core-1.img 0 5.10.16=:label — denied core-1.img:thread_core.creds.lsm_sockcreate
+	forged core-1.img 0 5.10= — denied core-1.img:thread_core.creds
+	forged core-1.img 0 5.11=0 — denied core-1.img:thread_core.seccomp_mode
+	forged core-1.img 0 3.11=0 — denied core-1.img:tc.old_seccomp_mode
+	python3 - "$IMAGES/core-1.img" <<-'EOF'
+		# 200 as the hard limit of RLIMIT_NOFILE, and no other number of that kind in the entry
+		import sys
+		data = open(sys.argv[1], "rb").read()
+		assert data.count(b"\x08\x64\x10\xc8\x01") == 1
+		open(sys.argv[1], "wb").write(data.replace(b"\x08\x64\x10\xc8\x01", b"\x08\x64\x10\xc9\x01"))
+	EOF
+	refused denied core-1.img:tc.rlimits
+	forged seccomp.img 0 1.2=0 — corrupt null
+	# Mounts: from outside, elsewhere, of another kind, with fewer restrictions, twice.
+	forged "$mnt" 7=:/scratch 18=:/etc — denied "$mnt:ext_key"
+	forged "$mnt" 7=:/scratch 13=1 6=:/etc — denied "$mnt:ext_key"
+	forged "$mnt" 7=:/ 18=:/dev/null — denied "$mnt:ext_key"
+	forged "$mnt" 7=:/scratch 18=:/dev/null — denied "$mnt:mountpoint"
+	forged "$mnt" 7=:/scratch 7=:/bin — denied "$mnt:mountpoint"
+	forged "$mnt" 7=:/scratch 1=17 — denied "$mnt:mountpoint"
+	forged "$mnt" 7=:/sys 5=0 — denied "$mnt:flags"
+	forged "$mnt" 7=:/proc/sys 5=0 — denied "$mnt:mountpoint"
+	forged "$mnt" 7=:/scratch 12=1 — denied "$mnt:with_plugin"
+	forged "$mnt" new 1=1 2=9999 7=:/proc — denied "$mnt:mountpoint"
+	# Open files.
+	forged files.img 1=1 3.9=1 — denied files.img:reg.ext
+	forged files.img 1=1 3.6=:/../etc/passwd — denied files.img:reg.name
+	forged files.img 1=1 3.7=199998 — denied files.img:reg.mnt_id
+	forged files.img 1=1 1=16 — denied files.img:type
+	forged files.img 1=1 1=10 — denied files.img:type
+	forged files.img 1=1 4.3=2 4.4=3 4.5=255 — denied files.img:isk.type
+	forged files.img 1=1 16.6=1 — denied files.img:usk.uflags
+
+	# Filters that allow everything get ours beside them; paths that are masked here, and were not there, are masked.
+	"$BATS_TEST_DIRNAME/../lib/images.py" "$IMAGES/seccomp.img" 0 1= 1=x0a08060000000000ff7f1801
+	"$BATS_TEST_DIRNAME/../lib/images.py" "$IMAGES/$mnt" 7=:/proc/keys gone
+	"$BATS_TEST_DIRNAME/../lib/images.py" "$IMAGES/$mnt" 7=:/proc/sys gone
+	for core in "$IMAGES"/core-*.img; do
+		"$BATS_TEST_DIRNAME/../lib/images.py" "$core" 0 5.12=0
+	done
+	restore_run web
+	CORE=b ask '{"id":1,"resume":{"name":"web"}}'
+	lines=$(wc -l <"$TMP/b/state/logs/web/log")
+	goes_on() { [ "$(wc -l <"$TMP/b/state/logs/web/log")" -gt "$((lines + 3))" ]; }
+	retry 5 goes_on
+	if grep "F open$" "$TMP/b/state/logs/web/log"; then false; fi
+	CORE=b run in_container web 'cat /proc/keys; grep " /proc/sys " /proc/mounts'
+	[[ $output == "proc /proc/sys proc ro,"* ]]
 }
