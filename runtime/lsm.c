@@ -40,6 +40,28 @@ int lsm_list(struct strv *out, struct err *e)
 	return lsm_has_selinux() ? strv_add(out, "selinux", e) : 0;
 }
 
+static void read_word(const char *path, char *out, size_t cap)
+{
+	if (file_read_line(AT_FDCWD, path, out, cap, NULL) < 0)
+		snprintf(out, cap, "unknown");
+}
+
+int lsm_details(struct strv *out, struct err *e)
+{
+	char stack[16], name[128], nested[16], mode[16];
+	if (lsm_has_apparmor()) {
+		read_word("/sys/kernel/security/apparmor/features/domain/stack", stack, sizeof(stack));
+		read_word("/sys/kernel/security/apparmor/.ns_name", name, sizeof(name));
+		read_word("/sys/kernel/security/apparmor/.ns_stacked", nested, sizeof(nested));
+		if (strv_addf(out, e, "apparmor: stacking %s, namespace %s, nested %s", stack, name, nested) < 0)
+			return -1;
+	}
+	if (!lsm_has_selinux())
+		return 0;
+	read_word("/sys/fs/selinux/enforce", mode, sizeof(mode));
+	return strv_addf(out, e, "selinux: %s", str_eq(mode, "1") ? "enforcing" : str_eq(mode, "0") ? "permissive" : mode);
+}
+
 /* 1, 0, or -1 where the list cannot be read. */
 static int is_loaded(const char *profile)
 {

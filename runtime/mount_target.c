@@ -112,7 +112,8 @@ static int make_filesystem(struct mount *m, const char *label, struct err *e)
 {
 	uint64_t attr = m->options.set & ~(m->late_ro ? (uint64_t)MOUNT_ATTR_RDONLY : 0);
 	const char *type = m->spec->type;
-	bool labelled = str_eq(type, "tmpfs") || str_eq(type, "devpts") || str_eq(type, "mqueue");
+	/* The others have their labels by the policy alone: the kernel refuses one here (mqueue), or it belongs to the host (proc, sysfs). */
+	bool labelled = str_eq(type, "tmpfs") || str_eq(type, "devpts");
 
 	if (label && labelled && lsm_has_selinux() && strv_addf(&m->options.data, e, "context=%s", label) < 0)
 		return -1;

@@ -23,6 +23,8 @@ static void print_facts(const Davit__HostFacts *f)
 	for (size_t i = 0; i < f->n_lsms; i++)
 		printf(" %s", f->lsms[i]);
 	printf("%s, Landlock ABI %u\n", f->n_lsms ? "" : " none", f->landlock_abi);
+	for (size_t i = 0; i < f->n_lsm_details; i++)
+		printf("              %s\n", f->lsm_details[i]);
 	printf("moves         %s\n",
 	       f->memory_tracking ? "hybrid: memory is copied while a container runs" : "stop-and-copy: the kernel cannot track writes (Linux 6.7)");
 }

@@ -1,5 +1,6 @@
 /* features: what this runtime can do, in the form of the OCI specification's features.md. */
 #include <stdio.h>
+#include <string.h>
 #include "base/mem.h"
 #include "proto/json.h"
 #include "proto/pb.h"
@@ -68,17 +69,31 @@ static int add_annotation(Davit__OciFeatures *f, const char *key, const char *va
 	return pb_set_str(&a->key, key, e) < 0 ? -1 : pb_set_str(&a->value, value, e);
 }
 
+/* "selinux: enforcing" to org.davit.lsm.selinux. */
+static int add_detail(Davit__OciFeatures *f, const char *text, struct err *e)
+{
+	char key[64];
+
+	snprintf(key, sizeof(key), "org.davit.lsm.%.*s", (int)strcspn(text, ":"), text);
+	return add_annotation(f, key, text + strcspn(text, " ") + 1, e);
+}
+
 /* Layers of our own, and what of the LSMs is there on this kernel, not only in this program. */
 static int add_guards(Davit__OciFeatures *f, struct err *e)
 {
 	char abi[12], lsms[256] = "";
-	auto_strv struct strv list = { 0 };
+	auto_strv struct strv list = { 0 }, details = { 0 };
 
 	snprintf(abi, sizeof(abi), "%d", landlock_abi());
 	if (lsm_list(&list, e) < 0)
 		return -1;
 	for (size_t i = 0, n = 0; i < list.n && n < sizeof(lsms); i++)
 		n += (size_t)snprintf(lsms + n, sizeof(lsms) - n, "%s%s", i ? "," : "", list.v[i]);
+	if (lsm_details(&details, e) < 0)
+		return -1;
+	for (size_t i = 0; i < details.n; i++)
+		if (add_detail(f, details.v[i], e) < 0)
+			return -1;
 	return add_annotation(f, LANDLOCK_ANNOTATION ".abi", abi, e) < 0 || add_annotation(f, SUPERVISE_ANNOTATION, "mknod,mount,sysctl", e) < 0
 		   ? -1
 		   : add_annotation(f, "org.davit.lsm", lsms, e);

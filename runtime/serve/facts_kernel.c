@@ -34,17 +34,17 @@ static int add_strings(size_t *n, char ***list, const struct strv *from, struct 
 
 static int add_names(Davit__HostFacts *f, struct err *e)
 {
-	auto_strv struct strv controllers = { 0 }, lsms = { 0 };
+	auto_strv struct strv controllers = { 0 }, lsms = { 0 }, details = { 0 };
 	int version = cgroup_host_version(NULL);
 	f->has_cgroup_version = version > 0;
 	f->cgroup_version = version > 0 ? (uint32_t)version : 0;
-	if (cgroup_host_controllers(&controllers, e) < 0 || lsm_list(&lsms, e) < 0)
+	if (cgroup_host_controllers(&controllers, e) < 0 || lsm_list(&lsms, e) < 0 || lsm_details(&details, e) < 0)
 		return -1;
 	if (add_strings(&f->n_cgroup_controllers, &f->cgroup_controllers, &controllers, e) < 0)
 		return -1;
 	f->has_landlock_abi = true;
 	f->landlock_abi = (uint32_t)landlock_abi();
-	return add_strings(&f->n_lsms, &f->lsms, &lsms, e);
+	return add_strings(&f->n_lsms, &f->lsms, &lsms, e) < 0 ? -1 : add_strings(&f->n_lsm_details, &f->lsm_details, &details, e);
 }
 
 static int add_namespaces(Davit__HostFacts *f, struct err *e)

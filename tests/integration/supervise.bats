@@ -5,7 +5,7 @@ load ../lib/bundle
 
 setup() {
 	common_setup
-	bundle_setup
+	bundle_setup "$DAVIT_BUILD/tools/race=/bin/race"
 	LOG=$TMP/log
 	policy '{mknod: ["c 1:*", "c 5:2"], mount: ["tmpfs", "mqueue", "overlay"], sysctl: ["net.", "kernel.shmmax"]}'
 }
@@ -57,6 +57,15 @@ supervisors() { pgrep -x davit-supervise -g 0 2>/dev/null; }
 	done
 }
 
+@test "an overlay is mounted by the container's own rights over its user namespace" {
+	userns
+	supervise '{mount: ["tmpfs", "overlay"]}'
+	script 'mkdir /t /o; mount -t tmpfs none /t; mkdir /t/u /t/w; mount -t overlay -o lowerdir=/etc,upperdir=/t/u,workdir=/t/w,userxattr none /o; echo "overlay $?"; echo x >/o/new; ls /o /t/u'
+	run run_one
+	echo "$output"
+	[[ $output == *"overlay 0"*new*passwd*new* ]]
+}
+
 @test "a listed setting of the container's own namespaces is written, others are read-only as ever" {
 	for with in true userns; do
 		$with
@@ -70,6 +79,18 @@ supervisors() { pgrep -x davit-supervise -g 0 2>/dev/null; }
 		[ "$(cat /proc/sys/kernel/shmmax)" = "$before" ]
 		audited '.call == "open" and .decision == "done" and .arguments.sysctl == "net.ipv4.ip_nonlocal_bind"'
 	done
+}
+
+@test "what was judged is what is done, whatever another thread writes over the arguments meanwhile" {
+	supervise '{mount: ["tmpfs"], sysctl: ["kernel.shmmax"]}'
+	args /bin/race
+	run run_one
+	echo "$output"
+	[ "$status" = 0 ]
+	[[ $output =~ ^([0-9]+)" mounts, "([0-9]+)" opens, 0 wrong" ]]
+	[ "${BASH_REMATCH[1]}" -gt 0 ]
+	[ "${BASH_REMATCH[2]}" -gt 0 ]
+	! audited '.decision == "done" and (.arguments.type == "proc" or .arguments.sysctl == "kernel.panic")'
 }
 
 @test "only the container's root is served, in its own namespaces" {
