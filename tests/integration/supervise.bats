@@ -5,7 +5,7 @@ load ../lib/bundle
 
 setup() {
 	common_setup
-	bundle_setup "$DAVIT_BUILD/tools/race=/bin/race"
+	bundle_setup "$DAVIT_BUILD/tools/turncoat=/bin/turncoat"
 	LOG=$TMP/log
 	policy '{mknod: ["c 1:*", "c 5:2"], mount: ["tmpfs", "mqueue", "overlay"], sysctl: ["net.", "kernel.shmmax"]}'
 }
@@ -83,7 +83,7 @@ supervisors() { pgrep -x davit-supervise -g 0 2>/dev/null; }
 
 @test "what was judged is what is done, whatever another thread writes over the arguments meanwhile" {
 	supervise '{mount: ["tmpfs"], sysctl: ["kernel.shmmax"]}'
-	args /bin/race
+	args /bin/turncoat
 	run run_one
 	echo "$output"
 	[ "$status" = 0 ]
