@@ -18,6 +18,16 @@ struct compat {
 	struct err *e;
 };
 
+static void begin(struct compat *c)
+{
+	struct err whole = { .code = ERR_INCOMPATIBLE };
+	if (c->refusal)
+		return;
+	snprintf(whole.msg, sizeof(whole.msg), "host %s cannot take container %s", c->here->hostname ? c->here->hostname : "(unnamed)",
+		 c->spec->name);
+	c->refusal = pb_error(&whole);
+}
+
 /* Adds a reason; remedy "" if there is none. */
 static void __attribute__((format(printf, 5, 6)))
 refuse(struct compat *c, enum err_code code, const char *field, const char *remedy, const char *fmt, ...)
@@ -29,12 +39,7 @@ refuse(struct compat *c, enum err_code code, const char *field, const char *reme
 	va_end(ap);
 	snprintf(reason.field, sizeof(reason.field), "%s", field);
 	snprintf(reason.remedy, sizeof(reason.remedy), "%s", remedy);
-	if (!c->refusal) {
-		struct err whole = { .code = ERR_INCOMPATIBLE };
-		snprintf(whole.msg, sizeof(whole.msg), "host %s cannot take container %s", c->here->hostname ? c->here->hostname : "(unnamed)",
-			 c->spec->name);
-		c->refusal = pb_error(&whole);
-	}
+	begin(c);
 	Davit__Error *r = c->refusal ? pb_error(&reason) : NULL;
 	if (!r || pb_push(&c->refusal->n_reasons, &c->refusal->reasons, r, c->e) < 0)
 		c->failed = true;
@@ -235,4 +240,27 @@ Davit__Error *compat_check(const Davit__StreamOffer *offer, const Davit__HostFac
 	pb_freep(&c.refusal);
 	err_set(e, ERR_RESOURCE, 0, "no memory for a refusal's reasons");
 	return NULL;
+}
+
+/* The policy names members of the spec, the offer has them one level below. */
+static int add_reason(struct compat *c, const Davit__Error *from)
+{
+	auto_pb(Davit__Error) *reason = pb_dup(&from->base, c->e);
+	auto_free char *field = mem_printf(c->e, "spec.%s", from->field ? from->field : "");
+	if (!reason || !field || pb_set_str(&reason->field, field, c->e) < 0)
+		return -1;
+	return pb_push(&c->refusal->n_reasons, &c->refusal->reasons, steal_ptr(&reason), c->e);
+}
+
+int compat_add_policy(const Davit__StreamOffer *offer, const Davit__HostFacts *here, const Davit__CoreVetted *vetted, Davit__Error **refusal,
+		      struct err *e)
+{
+	struct compat c = { .offer = offer, .spec = offer->spec, .here = here, .refusal = *refusal, .e = e };
+	int rc = 0;
+	if (vetted->n_reasons)
+		begin(&c);
+	for (size_t i = 0; rc == 0 && i < vetted->n_reasons; i++)
+		rc = c.refusal ? add_reason(&c, vetted->reasons[i]) : err_set(e, ERR_RESOURCE, 0, "no memory for a refusal");
+	*refusal = c.refusal;
+	return rc;
 }

@@ -4,9 +4,13 @@
  * the CPU (`cpuinfo check`) needs the runtime core, which does it when the place is prepared; here the CPU flags are compared. */
 #pragma once
 #include "base/err.h"
+#include "core.pb-c.h"
 #include "stream.pb-c.h"
 
 /* offer: what the source asks; here: this host's facts, fresh; containers: the names that are taken (may be NULL). Owned Error (code "incompatible",
  * with reasons), or NULL: it can. *e is set (and NULL returned) only without memory. */
 Davit__Error *compat_check(const Davit__StreamOffer *offer, const Davit__HostFacts *here, const Davit__ContainerStatusList *containers,
 			   struct err *e);
+/* Adds what the host's policy has against the container's spec. *refusal as above, made if it is NULL. 0 or -1. */
+int compat_add_policy(const Davit__StreamOffer *offer, const Davit__HostFacts *here, const Davit__CoreVetted *vetted, Davit__Error **refusal,
+		      struct err *e);

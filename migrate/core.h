@@ -72,3 +72,5 @@ Davit__HostFacts *core_facts(struct core *c, struct err *e);
 /* Whether the host's CPU takes processes of the host whose cpuinfo (HostFacts) it is. 0; -1 ERR_INCOMPATIBLE. */
 int core_check_cpu(struct core *c, const ProtobufCBinaryData *cpuinfo, struct err *e);
 Davit__ContainerStatusList *core_list(struct core *c, struct err *e);
+/* What the host's policy has against a spec. Owned, or NULL. */
+Davit__CoreVetted *core_vet(struct core *c, Davit__ContainerSpec *spec, struct err *e);

@@ -168,6 +168,17 @@ int core_check_cpu(struct core *c, const ProtobufCBinaryData *cpuinfo, struct er
 	return done(core_call(c, &r, CORE_TIMEOUT_MS, NULL, e));
 }
 
+Davit__CoreVetted *core_vet(struct core *c, Davit__ContainerSpec *spec, struct err *e)
+{
+	Davit__CoreVet v = DAVIT__CORE_VET__INIT;
+	Davit__CoreRequest r = DAVIT__CORE_REQUEST__INIT;
+
+	v.spec = spec;
+	r.op_case = DAVIT__CORE_REQUEST__OP_VET;
+	r.vet = &v;
+	return take(core_call(c, &r, CORE_TIMEOUT_MS, NULL, e), DAVIT__CORE_REPLY__RESULT_VETTED, e);
+}
+
 Davit__ContainerStatusList *core_list(struct core *c, struct err *e)
 {
 	Davit__CoreList l = DAVIT__CORE_LIST__INIT;

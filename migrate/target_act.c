@@ -68,6 +68,13 @@ static int check_offer(struct target *t, const Davit__StreamOffer *o, struct err
 	return clock_policy_of(o->clock_policy ? o->clock_policy : "continue", &t->policy, e);
 }
 
+/* The core refuses that as well, but only when it prepares the place, and at the first. */
+static int check_policy(struct target *t, const Davit__HostFacts *here, Davit__Error **refusal, struct err *e)
+{
+	auto_pb(Davit__CoreVetted) *vetted = core_vet(&t->core, t->offer->spec, e);
+	return vetted ? compat_add_policy(t->offer, here, vetted, refusal, e) : -1;
+}
+
 /* Everything that could speak against it. *facts: this host's, owned by the caller. 0; -1: refused, with *refusal (owned) or *e. */
 static int check_host(struct target *t, Davit__HostFacts **facts, Davit__Error **refusal, struct err *e)
 {
@@ -77,7 +84,7 @@ static int check_host(struct target *t, Davit__HostFacts **facts, Davit__Error *
 	if (!(*facts = t->host.facts(t->host.arg, e)) || !(list = core_list(&t->core, e)))
 		return -1;
 	*refusal = compat_check(t->offer, *facts, list, e);
-	if (*refusal || e->code)
+	if (e->code || check_policy(t, *facts, refusal, e) < 0 || *refusal)
 		return -1;
 	if (mode_choose(t->offer->mode, t->offer->facts, *facts, &t->mode, &t->mode_why, e) < 0)
 		return -1;

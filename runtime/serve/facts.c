@@ -9,6 +9,7 @@
 #include "runtime/criu/criu.h"
 #include "runtime/layer/layer.h"
 #include "runtime/serve/ops.h"
+#include "runtime/serve/policy.h"
 #include "runtime/serve/records.h"
 
 #define CRIU_FILE "criu.pb"
@@ -118,6 +119,16 @@ static int add_stores(const struct core *c, Davit__HostFacts *f, struct err *e)
 			return -1;
 	}
 	return 0;
+}
+
+int op_vet(const struct request *r, struct answer *a, struct err *e)
+{
+	Davit__CoreVetted *out = pb_new(&davit__core_vetted__descriptor, e);
+	if (!out)
+		return -1;
+	a->reply->result_case = DAVIT__CORE_REPLY__RESULT_VETTED;
+	a->reply->vetted = out;
+	return policy_vet(r->core, r->msg->vet->spec, out, e);
 }
 
 int op_facts(const struct request *r, struct answer *a, struct err *e)

@@ -11,6 +11,7 @@
 #define CASE(x) DAVIT__CORE_REQUEST__OP_##x
 static const struct op ops[] = {
 	[CASE(FACTS)] = { .name = "facts", .serve = op_facts },
+	[CASE(VET)] = { .name = "vet", .serve = op_vet },
 	[CASE(CHANNEL)] = { .name = "channel", .inline_ = true },
 	[CASE(SUBSCRIBE)] = { .name = "subscribe", .inline_ = true },
 	[CASE(CREATE)] = { .name = "create", .serve = op_create, .about = ABOUT_CONTAINER, .lock = true, .event = "container.created" },

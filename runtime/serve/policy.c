@@ -247,12 +247,33 @@ static int check_supervisor(const struct core *c, const Davit__ContainerSpec *s,
 	return s->seccomp_supervisor ? supervise_allowed(c->policy->seccomp_supervisor, s->seccomp_supervisor, "seccompSupervisor", e) : 0;
 }
 
+/* Networks come last: policy_vet() leaves them out. */
+static int (*const checks[])(const struct core *, const Davit__ContainerSpec *, struct err *) = {
+	check_namespaces, check_caps,	 check_seccomp, check_labels, check_sysctls,
+	check_supervisor, check_devices, check_memory,	check_binds,  policy_check_networks,
+};
+
+static int add_reason(Davit__CoreVetted *out, const struct err *why, struct err *e)
+{
+	Davit__Error *reason = pb_error(why);
+	return reason ? pb_push(&out->n_reasons, &out->reasons, reason, e) : err_set(e, ERR_RESOURCE, 0, "no memory for a reason");
+}
+
+int policy_vet(const struct core *c, const Davit__ContainerSpec *s, Davit__CoreVetted *out, struct err *e)
+{
+	struct err why = { 0 };
+	if (spec_check(s, &why) < 0)
+		return add_reason(out, &why, e);
+	for (size_t i = 0; i + 1 < ARRAY_LEN(checks); i++) {
+		err_clear(&why);
+		if (checks[i](c, s, &why) < 0 && add_reason(out, &why, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int policy_check(const struct core *c, const Davit__ContainerSpec *s, const Davit__IdRange *ids, struct err *e)
 {
-	static int (*const checks[])(const struct core *, const Davit__ContainerSpec *, struct err *) = {
-		check_namespaces, check_caps,	 check_seccomp, check_labels,	       check_sysctls,
-		check_supervisor, check_devices, check_memory,	policy_check_networks, check_binds,
-	};
 	if (spec_check(s, e) < 0 || check_ids(c, ids, e) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_LEN(checks); i++)

@@ -12,6 +12,8 @@
 
 /* Everything that can be said from the spec, the policy and the configuration alone. 0 or -1. */
 int policy_check(const struct core *c, const Davit__ContainerSpec *s, const Davit__IdRange *ids, struct err *e);
+/* All that the policy has against a spec, each kind of thing once; networks are left out. 0, or -1 without memory. */
+int policy_vet(const struct core *c, const Davit__ContainerSpec *s, Davit__CoreVetted *out, struct err *e);
 /* The same for a process of exec: its form. */
 int policy_check_process(const Davit__ProcessSpec *p, const char *field, struct err *e);
 /* Against the other containers of the host: their number, ids, addresses. Call with the lock ".create" held. */

@@ -6,6 +6,8 @@ load ../lib/suite
 setup_file() {
 	suite_needs || return 0
 	suite_up moves
+	# The policy of b gives nothing.
+	echo '{"capabilities": ["CAP_NET_ADMIN"], "allowNewPrivileges": true, "seccompUnconfined": true}' >"$HOSTS_DIR/a/policy.json"
 	suite_start base
 }
 setup() {
@@ -60,6 +62,20 @@ one_copy() {
 	run has a web
 	[ "$status" != 0 ]
 	[ "$(davit_on a migrations ls --json | jq -r '.migrations[0] | .role + " " + .state')" = "source done" ]
+}
+
+@test "a target whose policy does not give what the container has refuses with the whole list, and touches neither" {
+	counter a web --cap-add NET_ADMIN --security-opt seccomp=unconfined --security-opt no-new-privileges=false
+	local ask
+	for ask in --check ''; do
+		# shellcheck disable=SC2086
+		run davit_on a migrate web host-b $ask
+		[ "$status" = 87 ]
+		[[ $output == *"spec.capAdd[0]"* && $output == *"spec.seccomp"* && $output == *"spec.allowNewPrivileges"* ]]
+	done
+	goes_on a web
+	run has b web
+	[ "$status" != 0 ]
 }
 
 @test "a target without image or with the name or address taken refuses; the source goes on" {

@@ -355,6 +355,7 @@ static inline void fake_answer(struct fake_core *c, const Davit__CoreRequest *q)
 	Davit__CoreReply r = DAVIT__CORE_REPLY__INIT;
 	Davit__ContainerStats stats = DAVIT__CONTAINER_STATS__INIT;
 	Davit__ContainerStatusList list = DAVIT__CONTAINER_STATUS_LIST__INIT;
+	Davit__CoreVetted vetted = DAVIT__CORE_VETTED__INIT;
 	Davit__ClockSample clock;
 	r.id = q->id;
 	switch (q->op_case) {
@@ -367,6 +368,11 @@ static inline void fake_answer(struct fake_core *c, const Davit__CoreRequest *q)
 	case DAVIT__CORE_REQUEST__OP_STATS:
 		r.result_case = DAVIT__CORE_REPLY__RESULT_STATS;
 		r.stats = &stats;
+		fake_reply(c, &r, NULL, 0);
+		break;
+	case DAVIT__CORE_REQUEST__OP_VET:
+		r.result_case = DAVIT__CORE_REPLY__RESULT_VETTED;
+		r.vetted = &vetted;
 		fake_reply(c, &r, NULL, 0);
 		break;
 	case DAVIT__CORE_REQUEST__OP_LIST:
