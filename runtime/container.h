@@ -84,6 +84,13 @@ struct checkpoint_options {
  * stopped and its network still held, or with leave_running, or after a failure, both are as before. */
 int container_checkpoint(const struct runtime *rt, const char *id, const struct checkpoint_options *o, struct err *e);
 
+/* The word that restore_options.go_fd waits for. */
+struct restore_go {
+	bool go; /* false: take all back and end */
+	bool has_offsets, tcp_close;
+	int64_t offset_monotonic, offset_boottime;
+};
+
 struct restore_options {
 	struct create_options create; /* bundle, console, pid file, network, stdio */
 	const char *image_path, *work_path;
@@ -94,6 +101,8 @@ struct restore_options {
 	bool paused;		   /* leave it frozen: container_resume starts it */
 	bool check_images;	   /* refuse images that hold more than config.json gives (runtime/criu/trust.h) */
 	int cancel_fd;		   /* readable: the restore ends and leaves nothing; 0 or -1: none */
+	int go_fd; /* 0: none. What needs no images is made, then a struct restore_go is read here; its offsets and tcp_close take the place of ours
+		    */
 	Davit__ObstacleList *obstacles;
 	pid_t *pid; /* gets init's, a child of the caller; or NULL */
 };

@@ -129,6 +129,15 @@ static int load_filter(struct create *c, struct err *e)
 	return seccomp_listener_check(s, &c->filter, c->supervised, e);
 }
 
+int create_reload_network(struct create *c, struct err *e)
+{
+	if (!c->options->network_file)
+		return 0;
+	pb_freep(&c->network);
+	c->network = net_load(c->options->network_file, e);
+	return c->network ? 0 : -1;
+}
+
 static int load(struct create *c, struct err *e)
 {
 	char real[PATH_MAX];
@@ -141,10 +150,7 @@ static int load(struct create *c, struct err *e)
 		return -1;
 	if (load_filter(c, e) < 0 || landlock_of_spec(c->spec, &c->landlock, e) < 0)
 		return -1;
-	if (!c->options->network_file)
-		return 0;
-	c->network = net_load(c->options->network_file, e);
-	return c->network ? 0 : -1;
+	return create_reload_network(c, e);
 }
 
 static int make(struct create *c, const char *id, struct err *e)

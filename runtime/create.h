@@ -36,6 +36,8 @@ void create_end(struct create *c);
 
 /* Zero-initialises *c. After a failure nothing is left and only create_end() is due. */
 int create_begin(const struct runtime *rt, const char *id, const struct create_options *o, struct create *c, struct err *e);
+/* Reads --network's file again: it has changed since create_begin(). */
+int create_reload_network(struct create *c, struct err *e);
 /* Configures the network namespace of a process: the attachments of --network, or lo alone where the container has a namespace of its own. */
 int create_network(struct create *c, int netns_fd, struct err *e);
 /* create_network() for the namespace that a process is in. */

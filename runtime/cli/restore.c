@@ -1,6 +1,7 @@
 /* restore. Options as runc's and create's, and davit's own for clocks, ids and a frozen start. */
 #include <stdlib.h>
 #include <string.h>
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/str.h"
@@ -36,8 +37,19 @@ static const struct cli_option restore_options[] = {
 	{ { "auto-dedup", no_argument, NULL, 286 }, NULL, "remove pages from the images as they are restored" },
 	{ { "lsm-mount-context", required_argument, NULL, 287 }, "CONTEXT", "SELinux mount context instead of the saved one" },
 	{ { "check-images", no_argument, NULL, 288 }, NULL, "refuse images that hold more than config.json gives" },
+	{ { "go-fd", required_argument, NULL, 289 }, "N", "wait here for the rest of the options, having made what needs no images (davit's core)" },
 	{ { 0 }, NULL, NULL },
 };
+
+static int take_go(const char *value, struct err *e)
+{
+	uint64_t fd;
+
+	if (str_to_u64(value, 3, INT32_MAX, &fd, "go-fd", e) < 0)
+		return -1;
+	options.go_fd = (int)fd;
+	return fd_set_cloexec(options.go_fd, true, e);
+}
 
 static int take_offset(const char *value, const char *what, int64_t *out, struct err *e)
 {
@@ -87,6 +99,8 @@ static int take_value(int val, const char *value, struct err *e)
 	case 287:
 		options.lsm_mount_context = value;
 		return 0;
+	case 289:
+		return take_go(value, e);
 	}
 	return 0;
 }

@@ -37,7 +37,9 @@
 #define EXPECT_LIMIT_MS 1000
 
 struct restore {
-	const struct restore_options *o;
+	const struct restore_options *o; /* own */
+	struct restore_options own;
+	struct timens_offsets offsets; /* of the word that was waited for */
 	struct create_options create;
 	struct create c;
 	int images, work, over; /* folders */
@@ -163,22 +165,45 @@ static int check_images(struct restore *r, struct err *e)
 	return r->o->check_images ? trust_check(&r->trust, e) : 0;
 }
 
+/* Until the word comes there is no limit: the source may need any time, and who began this ends it. */
+static int wait_go(struct restore *r, struct err *e)
+{
+	struct restore_go go;
+
+	if (r->own.go_fd <= 0)
+		return 0;
+	int rc = fd_read_exact(r->own.go_fd, &go, sizeof(go), e);
+	if (rc < 0)
+		return -1;
+	if (rc == 0 || !go.go)
+		return err_set(e, ERR_CANCELLED, 0, "the container will not come");
+	r->offsets = (struct timens_offsets){ go.offset_monotonic, go.offset_boottime };
+	r->own.offsets = go.has_offsets ? &r->offsets : NULL;
+	r->own.tcp_close = go.tcp_close;
+	r->own.tcp_established = !go.tcp_close;
+	return create_reload_network(&r->c, e);
+}
+
+/* What needs no images. */
+static int plan_ahead(struct restore *r, struct err *e)
+{
+	if (!(r->criu = criu_find(r->c.rt->criu, criu_tmp_dir(r->c.rt), e)) || !(r->opts = pb_new(&criu__criu_opts__descriptor, e)))
+		return -1;
+	return stage_mounts(&r->c, &r->stage, r->opts, e);
+}
+
 static int plan(struct restore *r, struct err *e)
 {
 	const struct restore_options *o = r->o;
 	const struct criu_choices choices = { o->tcp_established, o->tcp_close,	 o->ext_unix_sk, o->shell_job,	      o->file_locks,
 					      o->lazy_pages,	  o->auto_dedup, o->lsm_profile, o->lsm_mount_context };
 
-	if (!(r->criu = criu_find(r->c.rt->criu, criu_tmp_dir(r->c.rt), e)) || open_folders(r, e) < 0)
-		return -1;
-	if (!(r->opts = pb_new(&criu__criu_opts__descriptor, e)))
-		return -1;
-	if (criu_opts_common(r->c.spec, &choices, r->work, "restore.log", r->opts, e) < 0)
+	if (open_folders(r, e) < 0 || criu_opts_common(r->c.spec, &choices, r->work, "restore.log", r->opts, e) < 0)
 		return -1;
 	r->opts->has_rst_sibling = r->opts->rst_sibling = true;
 	if (plan_clocks(r, e) < 0 || plan_ids(r, e) < 0 || plan_network(r, e) < 0 || plan_stdio(r, e) < 0)
 		return -1;
-	if (stage_mounts(&r->c, &r->stage, r->opts, e) < 0 || check_images(r, e) < 0)
+	if (check_images(r, e) < 0)
 		return -1;
 	if (stage_cgroup(&r->c, r->images, r->over, &r->stage, r->opts, e) < 0)
 		return -1;
@@ -276,7 +301,7 @@ static int restore(struct restore *r, struct err *e)
 {
 	struct err hook = { 0 };
 
-	if (plan(r, e) < 0)
+	if (plan_ahead(r, e) < 0 || wait_go(r, e) < 0 || plan(r, e) < 0)
 		return -1;
 	pid_t pid = run_criu(r, e);
 	if (pid < 0)
@@ -297,7 +322,7 @@ static int restore(struct restore *r, struct err *e)
 
 int container_restore(const struct runtime *rt, const char *id, const struct restore_options *o, struct err *e)
 {
-	auto_cleanup(restore_free) struct restore r = { .o = o,
+	auto_cleanup(restore_free) struct restore r = { .own = *o,
 							.images = -1,
 							.work = -1,
 							.over = -1,
@@ -307,6 +332,7 @@ int container_restore(const struct runtime *rt, const char *id, const struct res
 							.stdio = { -1, -1, -1 },
 							.userfault = USERFAULT_NONE };
 
+	r.o = &r.own;
 	r.create = o->create;
 	r.create.no_filter = !o->check_images;
 	r.expects = cgroup_attach_expect();

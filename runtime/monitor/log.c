@@ -59,6 +59,13 @@ int log_open(struct log *l, const struct options *o, struct err *e)
 	return l->fd < 0 ? err_sys(e, errno, "open the log %s", o->log) : 0;
 }
 
+void log_look_again(struct log *l)
+{
+	struct stat st;
+	if (l->fd >= 0 && fstat(l->fd, &st) == 0)
+		l->size = (uint64_t)st.st_size;
+}
+
 static void numbered(const struct log *l, uint64_t i, char out[280])
 {
 	if (i)

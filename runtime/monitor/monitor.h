@@ -140,6 +140,8 @@ bool output_all_closed(const struct monitor *m);
 
 /* log.c */
 int log_open(struct log *l, const struct options *o, struct err *e);
+/* PROGRAM is done: what another wrote to the file meanwhile (a log that comes with its container) counts as well. */
+void log_look_again(struct log *l);
 /* Writes bytes of a stream as lines. Never fails: see there. */
 void log_output(struct log *l, const struct options *o, int stream, const uint8_t *p, size_t n);
 

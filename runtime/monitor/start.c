@@ -161,6 +161,7 @@ int start_done(struct monitor *m, int wait_status, struct err *e)
 	m->oom_fd = cgroup_open_oom(pid);
 	m->oom_before = cgroup_oom_count(m->oom_fd);
 	drop_privileges(m);
+	log_look_again(&m->log);
 	sync_pid(m, pid);
 	reap_children(m);
 	return 0;

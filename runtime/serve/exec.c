@@ -84,6 +84,7 @@ static pid_t run(const struct request *r, const struct session *s, const char *i
 		.attach = s->attach,
 		.process = r->msg->exec->process,
 		.attach_fd = client,
+		.go_fd = -1,
 		.command = &command,
 	};
 	return launch_run(r->core, &l, rich, e);

@@ -1,8 +1,8 @@
 /* Starting the monitor.
  *
  * Descriptors: 3 the sync pipe, on which the monitor tells {"pid":N} or {"error":"…"}; 4 the error pipe, on which davit-runtime tells its whole error
- * (DAVIT_ERROR_FD); 5 the first client; 6 our own log, for audit lines (DAVIT_AUDIT_FD). The wait for the sync line has no limit: a restore takes
- * what it takes, and a monitor that ends closes the pipe. */
+ * (DAVIT_ERROR_FD); 5 the first client; 6 our own log, for audit lines (DAVIT_AUDIT_FD); 7 davit-runtime's alone (ahead.h). The wait for the sync
+ * line has no limit: a restore takes what it takes, and a monitor that ends closes the pipe. */
 #include "runtime/serve/launch.h"
 
 #include <poll.h>
@@ -81,15 +81,20 @@ static int monitor_args(struct strv *v, const struct core *c, const struct launc
 	return add_runtime(v, c, l, e);
 }
 
-static int spawn_monitor(const struct core *c, const struct launch *l, int sync, int error, struct err *e)
+int launch_begin(const struct core *c, const struct launch *l, int sync, int error, struct err *e)
 {
 	auto_strv struct strv args = { 0 };
 	auto_free char *path = mem_printf(e, "%s/davit-monitor", c->bin_dir);
 	char *env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "DAVIT_ERROR_FD=4", "DAVIT_AUDIT_FD=6", NULL };
 	if (!path || monitor_args(&args, c, l, e) < 0)
 		return -1;
-	const struct proc_fd fds[] = { { 2, 2 }, { sync, 3 }, { error, 4 }, { 2, 6 }, { l->attach_fd, 5 } };
-	const struct proc_spawn s = { .path = path, .argv = args.v, .envp = env, .fds = fds, .nfds = l->attach_fd >= 0 ? 5 : 4 };
+	struct proc_fd fds[6] = { { 2, 2 }, { sync, 3 }, { error, 4 }, { 2, 6 } };
+	size_t n = 4;
+	if (l->attach_fd >= 0)
+		fds[n++] = (struct proc_fd){ l->attach_fd, 5 };
+	if (l->go_fd >= 0)
+		fds[n++] = (struct proc_fd){ l->go_fd, LAUNCH_GO };
+	const struct proc_spawn s = { .path = path, .argv = args.v, .envp = env, .fds = fds, .nfds = n };
 	pid_t pid = proc_spawn(&s, NULL, e);
 	return pid < 0 || proc_wait(pid, LEAVE_WAIT_MS, e) < 0 ? -1 : 0; /* the monitor has left us by a second fork */
 }
@@ -104,7 +109,7 @@ static Davit__Error *read_error(int fd)
 	return data && n ? pb_unpack(&davit__error__descriptor, data, n, "error of davit-runtime", NULL) : NULL;
 }
 
-static pid_t read_outcome(int sync, int error, Davit__Error **rich, struct err *e)
+pid_t launch_outcome(int sync, int error, Davit__Error **rich, struct err *e)
 {
 	size_t n = 0;
 	auto_free char *line = fd_read_all(sync, SYNC_MAX, &n, e);
@@ -133,9 +138,9 @@ pid_t launch_run(const struct core *c, const struct launch *l, Davit__Error **ri
 		return -1;
 	error_read = error[0];
 	error_write = error[1];
-	if (spawn_monitor(c, l, sync_write, error_write, e) < 0)
+	if (launch_begin(c, l, sync_write, error_write, e) < 0)
 		return -1;
 	fd_closep(&sync_write);
 	fd_closep(&error_write);
-	return read_outcome(sync_read, error_read, rich, e);
+	return launch_outcome(sync_read, error_read, rich, e);
 }

@@ -37,6 +37,7 @@ struct launch lifecycle_monitor(const Davit__ContainerSpec *s, const struct plac
 		.log_max_files = s->has_log_max_files ? s->log_max_files : LOG_MAX_FILES,
 		.process = s->process,
 		.attach_fd = -1,
+		.go_fd = -1,
 		.command = command,
 	};
 }

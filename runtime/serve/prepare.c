@@ -14,6 +14,7 @@
 #include "runtime/layer/layer.h"
 #include "runtime/net/net.h"
 #include "runtime/pagestore/pagestore.h"
+#include "runtime/serve/ahead.h"
 #include "runtime/serve/binds.h"
 #include "runtime/serve/bundle.h"
 #include "runtime/serve/etc.h"
@@ -180,6 +181,7 @@ int prepare_undo(const struct core *c, const char *name, const struct place *p, 
 {
 	struct err x = { 0 };
 	int all = 0;
+	ahead_end(p); /* it holds the container's state */
 	note(prepare_put_away(c, name, p, true, &x), &x, &all, e);
 	note(pagestore_end(p->monitor, &x), &x, &all, e);
 	note(remove_path(p->move, &x), &x, &all, e);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "proto/pb.h"
 #include "runtime/net/net.h"
+#include "runtime/serve/ahead.h"
 #include "runtime/serve/lifecycle.h"
 #include "runtime/serve/prepare.h"
 #include "runtime/serve/records.h"
@@ -93,6 +94,7 @@ static int remove_files(const struct core *c, const char *name, const struct pla
 {
 	(void)c;
 	(void)name;
+	ahead_end(p);
 	if (file_remove_tree(AT_FDCWD, p->monitor, e) < 0 || file_remove_tree(AT_FDCWD, p->move, e) < 0)
 		return -1;
 	return file_exists(AT_FDCWD, p->dir) ? 0 : file_remove_tree(AT_FDCWD, p->logs, e); /* those of a kept layer stay */

@@ -24,6 +24,7 @@
 #include "runtime/net/net.h"
 #include "runtime/pagestore/pagestore.h"
 #include "runtime/seccomp/seccomp.h"
+#include "runtime/serve/ahead.h"
 #include "runtime/serve/bundle.h"
 #include "runtime/serve/facts.h"
 #include "runtime/serve/lifecycle.h"
@@ -183,6 +184,27 @@ static int give_streams(struct arrival *a, struct err *e)
 	return 0;
 }
 
+static int add(struct strv *v, const char *option, const char *value, struct err *e)
+{
+	return strv_add(v, option, e) < 0 || (value && strv_add(v, value, e) < 0) ? -1 : 0;
+}
+
+/* davit-runtime restore, as far as it is known before the source stands still. The name has to follow. */
+static int restore_command(const Davit__ContainerSpec *s, const Davit__IdRange *ids, const struct place *p, bool memory, struct strv *v,
+			   struct err *e)
+{
+	if (launch_command(v, "restore", p->pid, e) < 0 || add(v, "--detach", NULL, e) < 0 || add(v, "--paused", NULL, e) < 0 ||
+	    add(v, "--file-locks", NULL, e) < 0 || add(v, "--check-images", NULL, e) < 0)
+		return -1;
+	if (add(v, "--bundle", p->bundle, e) < 0 || add(v, "--image-path", p->images, e) < 0 || add(v, "--work-path", p->move, e) < 0)
+		return -1;
+	if (memory && add(v, "--lazy-pages", NULL, e) < 0)
+		return -1;
+	if (file_exists(AT_FDCWD, p->network) && add(v, "--network", p->network, e) < 0)
+		return -1;
+	return s->host_user_namespace ? 0 : add(v, "--ids", NULL, e) < 0 ? -1 : strv_addf(v, e, "%u:%u", ids->host_start, ids->size);
+}
+
 /* When the layer is there, while the last of what is dumped still comes. */
 static int make_root(const struct arrival *a, struct err *e)
 {
@@ -200,6 +222,21 @@ static void prepare_filter(const struct request *r)
 	if (bundle_seccomp(spec, &s, NULL) == 0 && s)
 		(void)seccomp_compile_cached(r->core->runtime_root, s, supervise_calls(spec->seccomp_supervisor), &f, NULL);
 	seccomp_filter_free(&f);
+}
+
+/* Only where memory comes by a way of its own: else it follows the layer, and the restore would wait long. What fails here fails again in its turn,
+ * and is told then. */
+static void begin_ahead(const struct arrival *a)
+{
+	const Davit__CoreRestorePrepare *q = a->r->msg->restore_prepare;
+	auto_strv struct strv command = { 0 };
+	struct err e = { 0 };
+	if (!q->memory)
+		return;
+	struct launch l = lifecycle_monitor(q->spec, &a->place, &command);
+	if (restore_command(q->spec, q->ids, &a->place, true, &command, &e) < 0 || strv_add(&command, "--go-fd", &e) < 0 ||
+	    strv_addf(&command, &e, "%d", LAUNCH_GO) < 0 || strv_add(&command, a->r->name, &e) < 0 || ahead_begin(a->r->core, &l, &a->place, &e) < 0)
+		log_err(LOG_LEVEL_WARN, "begin a restore ahead", &e);
 }
 
 /* With a kept layer the stream must be empty. */
@@ -220,6 +257,7 @@ static int take_streams(struct arrival *a, struct err *e)
 		task_end_all(&a->tasks[LAYER], 1);
 	if (task_wait_one(a->tasks, STREAMS, LAYER, r->cancel, e) < 0 || make_root(a, e) < 0)
 		return -1;
+	begin_ahead(a);
 	return task_wait_all(a->tasks, STREAMS, r->cancel, e);
 }
 
@@ -267,38 +305,6 @@ int op_restore_prepare(const struct request *r, struct answer *answer, struct er
 	return -1;
 }
 
-static int add(struct strv *v, const char *option, const char *value, struct err *e)
-{
-	return strv_add(v, option, e) < 0 || (value && strv_add(v, value, e) < 0) ? -1 : 0;
-}
-
-static int add_clock(struct strv *v, const Davit__CoreRestoreRun *q, struct err *e)
-{
-	if (strv_add(v, "--offset-monotonic", e) < 0 || strv_addf(v, e, "%lld", (long long)q->offset_monotonic) < 0)
-		return -1;
-	return strv_add(v, "--offset-boottime", e) < 0 || strv_addf(v, e, "%lld", (long long)q->offset_boottime) < 0 ? -1 : 0;
-}
-
-static int restore_command(const struct request *r, const Davit__ContainerSpec *s, const Davit__IdRange *ids, const struct place *p, struct strv *v,
-			   struct err *e)
-{
-	const Davit__CoreRestoreRun *q = r->msg->restore_run;
-	if (launch_command(v, "restore", p->pid, e) < 0 || add(v, "--detach", NULL, e) < 0 || add(v, "--paused", NULL, e) < 0 ||
-	    add(v, "--file-locks", NULL, e) < 0 || add(v, "--check-images", NULL, e) < 0)
-		return -1;
-	if (add(v, "--bundle", p->bundle, e) < 0 || add(v, "--image-path", p->images, e) < 0 || add(v, "--work-path", p->move, e) < 0)
-		return -1;
-	if (add(v, q->tcp_close ? "--tcp-close" : "--tcp-established", NULL, e) < 0 || (!s->host_clocks && add_clock(v, q, e) < 0))
-		return -1;
-	if (q->memory && add(v, "--lazy-pages", NULL, e) < 0)
-		return -1;
-	if (file_exists(AT_FDCWD, p->network) && add(v, "--network", p->network, e) < 0)
-		return -1;
-	if (!s->host_user_namespace && (strv_add(v, "--ids", e) < 0 || strv_addf(v, e, "%u:%u", ids->host_start, ids->size) < 0))
-		return -1;
-	return strv_add(v, r->name, e);
-}
-
 /* The layer is on disk before "restored" is: who has been told that the container is here lets go of its own. */
 static int mark_restored(void *arg, uint64_t *bytes, struct err *e)
 {
@@ -338,22 +344,48 @@ static int give_connections(const struct request *r, const struct place *p, stru
 	return n ? conntrack_add(n, q->connections, q->n_connections, e) : -1;
 }
 
+static int add_clock(struct strv *v, const Davit__CoreRestoreRun *q, struct err *e)
+{
+	if (strv_add(v, "--offset-monotonic", e) < 0 || strv_addf(v, e, "%lld", (long long)q->offset_monotonic) < 0)
+		return -1;
+	return strv_add(v, "--offset-boottime", e) < 0 || strv_addf(v, e, "%lld", (long long)q->offset_boottime) < 0 ? -1 : 0;
+}
+
+static pid_t launch(const struct request *r, const Davit__ContainerSpec *s, const Davit__ContainerRecord *rec, const struct place *p,
+		    struct answer *a, struct err *e)
+{
+	const Davit__CoreRestoreRun *q = r->msg->restore_run;
+	const struct restore_go go = { .go = true,
+				       .has_offsets = !s->host_clocks,
+				       .tcp_close = q->tcp_close,
+				       .offset_monotonic = q->offset_monotonic,
+				       .offset_boottime = q->offset_boottime };
+	auto_strv struct strv command = { 0 };
+	bool there;
+	pid_t pid = ahead_go(p, &go, &there, &a->error, e);
+	if (there)
+		return pid;
+	if (restore_command(s, rec->ids, p, q->memory, &command, e) < 0 ||
+	    add(&command, q->tcp_close ? "--tcp-close" : "--tcp-established", NULL, e) < 0 || (!s->host_clocks && add_clock(&command, q, e) < 0) ||
+	    strv_add(&command, r->name, e) < 0)
+		return -1;
+	const struct launch l = lifecycle_monitor(s, p, &command);
+	return launch_run(r->core, &l, &a->error, e);
+}
+
 static int run(const struct request *r, const Davit__ContainerSpec *s, const Davit__ContainerRecord *rec, const struct place *p, struct answer *a,
 	       struct err *e)
 {
-	auto_strv struct strv command = { 0 };
 	struct task mark = { .fd = -1, .done = true };
 	const Davit__CoreRestoreRun *q = r->msg->restore_run;
 	bool held = q->hold_network;
 	if (q->memory && pagestore_restore(p->monitor, q->memory_round, e) < 0)
 		return -1;
-	if (prepare_network(r->core, s, p, held, r->msg->restore_run, e) < 0 || give_connections(r, p, e) < 0 ||
-	    restore_command(r, s, rec->ids, p, &command, e) < 0)
+	if (prepare_network(r->core, s, p, held, r->msg->restore_run, e) < 0 || give_connections(r, p, e) < 0)
 		return -1;
 	if (task_start(&mark, "mark as restored", NULL, 0, mark_restored, (void *)p, e) < 0)
 		return -1;
-	const struct launch l = lifecycle_monitor(s, p, &command);
-	pid_t pid = launch_run(r->core, &l, &a->error, e);
+	pid_t pid = launch(r, s, rec, p, a, e);
 	struct err marked = { 0 };
 	if (pid < 0)
 		(void)userfault_put_back(r->core->criu_tmp, NULL); /* it may have been killed */

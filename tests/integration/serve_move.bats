@@ -155,6 +155,30 @@ gone_from() { # CORE NAME
 	retry 5 gone_from b web
 }
 
+@test "a restore that was begun while images were still to come is taken back if they do not come, or by the next core" {
+	mkfifo "$TMP/stalled"
+	exec {stalled}<>"$TMP/stalled"
+	mkdir "$TMP/layer"
+	tar -C "$TMP/layer" -cf "$TMP/layer.tar" .
+	begin() {
+		"$CORECTL" ask "$TMP/b/socket" "{\"id\":1,\"restorePrepare\":$(jq -c '. + {memory: true}' <<<"$(spec web "$LOOP" '' 8000000)")}" "0<$TMP/stalled" \
+			"1<$TMP/layer.tar" >"$TMP/prepare.out" 3>&- {stalled}>&- &
+		ASKER=$!
+		waits() { [ -p "$TMP/b/run/tmp/moves/web/go" ] && [ -e "$TMP/b/run/runtime/web/state.pb" ] && restores; }
+		retry 10 waits
+	}
+	restores() { pgrep -f "^davit-monitor --id web .*$TMP/b/.* restore " >/dev/null; }
+	nothing_is_left() { gone_from b web && ! restores; }
+	begin
+	kill -9 "$ASKER"
+	retry 10 nothing_is_left
+	begin
+	core_fall b
+	kill -9 "$ASKER"
+	core_start b 8000000
+	retry 10 nothing_is_left
+}
+
 @test "a restored container outlives a fall of the core while it is frozen" {
 	running web
 	move web
