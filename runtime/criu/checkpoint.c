@@ -39,6 +39,18 @@
 #define END_LIMIT_MS 30000
 #define FREEZE_LIMIT_MS 10000
 
+/* What keeps criu from serving the pages that a lazy dump leaves behind: after the dump it serves them on a socket whose other end is closed, and so
+ * is done at once. There is no member of its RPC for such a socket in a lazy dump; a configuration file has a word for it. */
+struct no_serving {
+	int socket, config;
+	char text[32], path[64];
+};
+static void no_serving_end(struct no_serving *n)
+{
+	fd_closep(&n->socket);
+	fd_closep(&n->config);
+}
+
 struct checkpoint {
 	const struct runtime *rt;
 	const struct checkpoint_options *o;
@@ -53,10 +65,22 @@ struct checkpoint {
 	struct strv stdio;
 	Davit__ObstacleList *obstacles;
 	Davit__ClockSample clock;
+	/* criu, started early, and what it is asked. */
+	struct criu_running *running;
+	struct criu_call call;
+	struct criu_callbacks callbacks;
+	Criu__CriuReq req;
+	Criu__CriuOpts *opts;
+	struct no_serving none;
+	int fds[3], timens;
 };
 
 static void checkpoint_free(struct checkpoint *c)
 {
+	criu_end(c->running);
+	pb_freep(&c->opts);
+	no_serving_end(&c->none);
+	fd_closep(&c->timens);
 	state_dir_close(&c->dir);
 	pb_freep(&c->state);
 	pb_freep(&c->spec);
@@ -239,18 +263,6 @@ static int on_notify(void *arg, const char *action, pid_t pid, int fd, struct er
 	return 0;
 }
 
-/* What keeps criu from serving the pages that a lazy dump leaves behind: after the dump it serves them on a socket whose other end is closed, and so
- * is done at once. There is no member of its RPC for such a socket in a lazy dump; a configuration file has a word for it. */
-struct no_serving {
-	int socket, config;
-	char text[32], path[64];
-};
-static void no_serving_end(struct no_serving *n)
-{
-	fd_closep(&n->socket);
-	fd_closep(&n->config);
-}
-
 static int no_serving_begin(struct no_serving *n, Criu__CriuOpts *opts, struct err *e)
 {
 	int sv[2];
@@ -266,39 +278,43 @@ static int no_serving_begin(struct no_serving *n, Criu__CriuOpts *opts, struct e
 	return fd_write_all(n->config, n->text, strlen(n->text), e) < 0 ? -1 : pb_set_str(&opts->config_file, n->path, e);
 }
 
-static int dump(struct checkpoint *c, struct err *e)
+/* What criu has from its start: it makes itself ready while the container is looked at. */
+static int begin_criu(struct checkpoint *c, struct err *e)
 {
-	auto_pb(Criu__CriuOpts) *opts = pb_new(&criu__criu_opts__descriptor, e);
-	Criu__CriuReq req = CRIU__CRIU_REQ__INIT;
-	struct criu_callbacks cb = { on_notify, c };
-	auto_cleanup(no_serving_end) struct no_serving none = { -1, -1, "", "" };
-	int fds[3];
 	size_t nfds = 0;
 
-	if (!opts || fill_opts(c, opts, e) < 0 || (c->o->lazy_elsewhere && no_serving_begin(&none, opts, e) < 0))
+	if (!(c->opts = pb_new(&criu__criu_opts__descriptor, e)) || (c->o->lazy_elsewhere && no_serving_begin(&c->none, c->opts, e) < 0))
 		return -1;
 	if (c->o->page_server_fd > 0)
-		fds[nfds++] = c->o->page_server_fd;
+		c->fds[nfds++] = c->o->page_server_fd;
 	if (c->o->lazy_elsewhere) {
-		fds[nfds++] = none.socket;
-		fds[nfds++] = none.config;
+		c->fds[nfds++] = c->none.socket;
+		c->fds[nfds++] = c->none.config;
 	}
 	/* Also one that is not its own: the caller may be in another than the container was made in. */
-	auto_close int timens = timens_supported() ? timens_of_pid(c->state->pid, e) : -1;
-	if (timens < 0 && timens_supported())
+	if (timens_supported() && (c->timens = timens_of_pid(c->state->pid, e)) < 0)
 		return -1;
-	req.type = c->o->pre_dump ? CRIU__REQ_TYPE__REQ_SINGLE_PRE_DUMP : CRIU__REQ_TYPE__REQ_DUMP;
-	req.opts = opts;
-	struct criu_call call = { .criu = c->criu,
-				  .req = &req,
-				  .fds = fds,
-				  .nfds = nfds,
-				  .timens_fd = timens,
-				  .tmp_dir = criu_tmp_dir(c->rt),
-				  .log_dirfd = c->work,
-				  .cb = &cb,
-				  .cancel_fd = c->o->cancel_fd > 0 ? c->o->cancel_fd : -1 };
-	auto_pb(Criu__CriuResp) *resp = criu_run(&call, c->obstacles, e);
+	criu__criu_req__init(&c->req);
+	c->req.type = c->o->pre_dump ? CRIU__REQ_TYPE__REQ_SINGLE_PRE_DUMP : CRIU__REQ_TYPE__REQ_DUMP;
+	c->req.opts = c->opts;
+	c->callbacks = (struct criu_callbacks){ on_notify, c };
+	c->call = (struct criu_call){ .criu = c->criu,
+				      .req = &c->req,
+				      .fds = c->fds,
+				      .nfds = nfds,
+				      .timens_fd = c->timens,
+				      .tmp_dir = criu_tmp_dir(c->rt),
+				      .log_dirfd = c->work,
+				      .cb = &c->callbacks,
+				      .cancel_fd = c->o->cancel_fd > 0 ? c->o->cancel_fd : -1 };
+	return (c->running = criu_begin(&c->call, e)) ? 0 : -1;
+}
+
+static int dump(struct checkpoint *c, struct err *e)
+{
+	if (fill_opts(c, c->opts, e) < 0)
+		return -1;
+	auto_pb(Criu__CriuResp) *resp = criu_ask(steal_ptr(&c->running), c->obstacles, e);
 	return resp ? 0 : -1;
 }
 
@@ -362,15 +378,22 @@ static int check_tracking(struct checkpoint *c, struct err *e)
 
 int container_checkpoint(const struct runtime *rt, const char *id, const struct checkpoint_options *o, struct err *e)
 {
-	auto_cleanup(checkpoint_free) struct checkpoint c = {
-		.rt = rt, .o = o, .dir = { .fd = -1, .lock = -1 }, .images = -1, .work = -1, .clock = DAVIT__CLOCK_SAMPLE__INIT
-	};
+	auto_cleanup(checkpoint_free) struct checkpoint c = { .rt = rt,
+							      .o = o,
+							      .dir = { .fd = -1, .lock = -1 },
+							      .images = -1,
+							      .work = -1,
+							      .clock = DAVIT__CLOCK_SAMPLE__INIT,
+							      .none = { -1, -1, "", "" },
+							      .timens = -1 };
 	auto_pb(Davit__ObstacleList) *own = NULL;
 
 	if (open_container(&c, id, e) < 0 || open_folders(&c, e) < 0 ||
-	    !(c.obstacles = o->obstacles ? o->obstacles : (own = pb_new(&davit__obstacle_list__descriptor, e))) || refuse_early(&c, e) < 0)
+	    !(c.obstacles = o->obstacles ? o->obstacles : (own = pb_new(&davit__obstacle_list__descriptor, e))))
 		return -1;
-	if (check_parent(&c, e) < 0 || !(c.criu = criu_find(rt->criu, criu_tmp_dir(rt), e)) || check_tracking(&c, e) < 0)
+	if (!(c.criu = criu_find(rt->criu, criu_tmp_dir(rt), e)) || begin_criu(&c, e) < 0)
+		return -1;
+	if (refuse_early(&c, e) < 0 || check_parent(&c, e) < 0 || check_tracking(&c, e) < 0)
 		return -1;
 	if (hold_network(&c, e) < 0 || dump(&c, e) < 0) {
 		mend_sockets(&c);

@@ -51,3 +51,11 @@ struct criu_call {
  * obstacles: NULL, or gets what the log tells (appended). CRIU is a child of the caller; with rst_sibling a restored init becomes
  * one as well. A restore that failed leaves no process. */
 Criu__CriuResp *criu_run(const struct criu_call *c, Davit__ObstacleList *obstacles, struct err *e);
+/* The two halves of it: criu starts and makes itself ready while its caller looks up what c->req shall say. *c is borrowed until the answer. Owned,
+ * or NULL. */
+struct criu_running;
+struct criu_running *criu_begin(const struct criu_call *c, struct err *e);
+/* The second half; r is gone afterwards. */
+Criu__CriuResp *criu_ask(struct criu_running *r, Davit__ObstacleList *obstacles, struct err *e);
+/* Ends one that was not asked. NULL: nothing. */
+void criu_end(struct criu_running *r);

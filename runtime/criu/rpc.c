@@ -285,33 +285,43 @@ static void finish(struct session *s, bool answered)
 	proc_wait(s->pid, -1, NULL); /* no limit: it was killed */
 }
 
-static Criu__CriuResp *run(const struct criu_call *c, const struct criu_mounts *m, Davit__ObstacleList *obstacles, struct err *e)
+static void session_close(struct session *s)
 {
-	struct session s = { .call = c, .sock = -1, .messages = -1, .pid = -1, .pidfd = -1 };
+	fd_closep(&s->sock);
+	fd_closep(&s->messages);
+	fd_closep(&s->pidfd);
+}
+
+static int open_session(struct session *s, const struct criu_call *c, const struct criu_mounts *m, struct err *e)
+{
+	*s = (struct session){ .call = c, .sock = -1, .messages = -1, .pid = -1, .pidfd = -1 };
+	if (start(s, m, e) == 0)
+		return 0;
+	session_close(s);
+	return -1;
+}
+
+static Criu__CriuResp *ask(struct session *s, Davit__ObstacleList *obstacles, struct err *e)
+{
+	Criu__ReqType type = s->call->req->type;
 	struct err mine = { 0 };
 
-	if (start(&s, m, e) < 0) {
-		fd_closep(&s.sock);
-		fd_closep(&s.messages);
-		return NULL;
-	}
-	if (!takes_time(c->req->type))
-		s.deadline = clock_now_ns(CLOCK_MONOTONIC) + REQUEST_LIMIT_MS * NSEC_PER_MSEC;
-	auto_pb(Criu__CriuResp) *resp = converse(&s, &mine);
-	bool success = resp && resp->success && !s.callback_failed;
-	finish(&s, resp != NULL);
+	if (!takes_time(type))
+		s->deadline = clock_now_ns(CLOCK_MONOTONIC) + REQUEST_LIMIT_MS * NSEC_PER_MSEC;
+	auto_pb(Criu__CriuResp) *resp = converse(s, &mine);
+	bool success = resp && resp->success && !s->callback_failed;
+	finish(s, resp != NULL);
 	if (!success) {
-		reap_root(&s);
-		if (!resp && c->req->type == CRIU__REQ_TYPE__REQ_RESTORE)
+		reap_root(s);
+		if (!resp && type == CRIU__REQ_TYPE__REQ_RESTORE)
 			reap_orphans();
-		explain(&s, resp, obstacles, &mine);
+		explain(s, resp, obstacles, &mine);
 		if (mine.code == ERR_NONE)
-			err_set(&mine, ERR_CRIU, 0, "%s: CRIU refused and gave no reason", request_name(c->req->type));
+			err_set(&mine, ERR_CRIU, 0, "%s: CRIU refused and gave no reason", request_name(type));
 		if (e)
 			*e = mine;
 	}
-	fd_closep(&s.messages);
-	fd_closep(&s.pidfd);
+	session_close(s);
 	return success ? steal_ptr(&resp) : NULL;
 }
 
@@ -331,14 +341,49 @@ static void fill_cache(const struct criu_call *c)
 	req.type = CRIU__REQ_TYPE__REQ_FEATURE_CHECK;
 	req.features = &features;
 	struct criu_call fill = { .criu = c->criu, .req = &req, .timens_fd = -1, .log_dirfd = -1, .cancel_fd = -1 };
-	auto_pb(Criu__CriuResp) *ignored = run(&fill, &m, NULL, NULL);
+	struct session s;
+	if (open_session(&s, &fill, &m, NULL) < 0)
+		return;
+	auto_pb(Criu__CriuResp) *ignored = ask(&s, NULL, NULL);
+}
+
+struct criu_running {
+	struct session session;
+};
+
+struct criu_running *criu_begin(const struct criu_call *c, struct err *e)
+{
+	struct criu_running *r = mem_new(1, sizeof(*r), e);
+	struct criu_mounts m;
+
+	if (!r)
+		return NULL;
+	fill_cache(c);
+	criu_mounts_prepare(c, &m);
+	if (open_session(&r->session, c, &m, e) == 0)
+		return r;
+	free(r);
+	return NULL;
+}
+
+Criu__CriuResp *criu_ask(struct criu_running *r, Davit__ObstacleList *obstacles, struct err *e)
+{
+	Criu__CriuResp *resp = ask(&r->session, obstacles, e);
+	free(r);
+	return resp;
+}
+
+void criu_end(struct criu_running *r)
+{
+	if (!r)
+		return;
+	finish(&r->session, true); /* it ends with its socket */
+	session_close(&r->session);
+	free(r);
 }
 
 Criu__CriuResp *criu_run(const struct criu_call *c, Davit__ObstacleList *obstacles, struct err *e)
 {
-	struct criu_mounts m;
-
-	fill_cache(c);
-	criu_mounts_prepare(c, &m);
-	return run(c, &m, obstacles, e);
+	struct criu_running *r = criu_begin(c, e);
+	return r ? criu_ask(r, obstacles, e) : NULL;
 }

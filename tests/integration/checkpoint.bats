@@ -112,7 +112,7 @@ print(os.fstat(fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0xb701)).st_ino)' 
 	edit "$(args sh -c 'while :; do echo x; sleep 0.02; done | while read -r x; do i=$((i + 1)); echo $i; done | while read -r n; do echo $n >/tmp/n.new; mv /tmp/n.new /tmp/n; done')"
 	begins
 	retry 5 above 3
-	tree() { dr exec "$ID" ps -o pid,ppid,pgid,sid,comm | grep -vE ' (ps|sleep)$'; }
+	tree() { dr exec "$ID" ps -o pid,ppid,pgid,sid,comm | sort -n | head -5; } # its four shells: what they run has higher numbers, and changes
 	local before
 	before=$(tree)
 	saved
