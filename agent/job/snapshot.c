@@ -4,6 +4,7 @@
  * only after its snapshot is on disk, and the database knows it before that, so that no crash in between loses the container. */
 #include "agent/job/snapshot.h"
 #include <string.h>
+#include <unistd.h>
 #include "agent/agent.h"
 #include "agent/db/container.h"
 #include "agent/job/channels.h"
@@ -12,6 +13,8 @@
 #include "base/log.h"
 
 #define DUMP_TIMEOUT_MS 600000
+#define MEMORY_TIMEOUT_MS 600000
+#define MEMORY_LOOK_MS 200
 
 struct making {
 	struct job *job;
@@ -59,6 +62,35 @@ static int describe(struct making *m, struct err *e)
 			return -1;
 	}
 	return 0;
+}
+
+/* A container whose last move has not brought all of its memory yet is given the time for it before it is frozen. */
+static int wait_until_whole(struct making *m, struct err *e)
+{
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	int64_t end = clock_now_ns(CLOCK_MONOTONIC) + MEMORY_TIMEOUT_MS * NSEC_PER_MSEC;
+
+	for (;;) {
+		auto_pb(Davit__MemoryStatus) *s = NULL;
+		struct core core;
+
+		if (core_channel(&m->agent->core, NULL, &core, e) < 0)
+			return -1;
+		s = core_memory_status(&core, m->name, e);
+		core_close(&core); /* ends the core's telling */
+		if (!s || s->complete)
+			return s ? 0 : -1;
+		job_phase(m->job, "memory");
+		job_bytes(m->job, s->delivered * page, (s->delivered + s->missing) * page);
+		if (job_cancelled(m->job))
+			return err_set(e, ERR_CANCELLED, 0, "snapshot of %s: cancelled", m->name);
+		if (clock_now_ns(CLOCK_MONOTONIC) > end) {
+			err_set(e, ERR_TIMEOUT, 0, "container %s still lacks %llu KiB of its memory after %d s", m->name,
+				(unsigned long long)(s->missing * page / 1024), MEMORY_TIMEOUT_MS / 1000);
+			return err_remedy(e, "see whether the move that brought it here goes on: davit migrate ls");
+		}
+		job_sleep(m->job, MEMORY_LOOK_MS);
+	}
 }
 
 /* The dump's last reply; meanwhile progress is told and a cancel is heard. */
@@ -203,7 +235,7 @@ static int run(struct job *j, void *arg, struct err *e)
 
 	if (!manifest || core_channel(&a->core, NULL, &m.core, e) < 0)
 		return -1;
-	if (describe(&m, e) == 0 && (writer = store_writer_new(a->store, m.name, e))) {
+	if (describe(&m, e) == 0 && wait_until_whole(&m, e) == 0 && (writer = store_writer_new(a->store, m.name, e))) {
 		m.writer = writer;
 		r = freeze_and_dump(&m, e) < 0 ? -1 : keep(&m, e);
 	}

@@ -13,7 +13,6 @@
 #include "proto/pb.h"
 #include "runtime/criu/images.h"
 #include "runtime/layer/layer.h"
-#include "runtime/pagestore/pagestore.h"
 #include "runtime/serve/facts.h"
 #include "runtime/serve/logs.h"
 #include "runtime/serve/ops.h"
@@ -213,8 +212,8 @@ int op_dump(const struct request *r, struct answer *a, struct err *e)
 	auto_pb(Davit__ContainerStatus) *s = record_require(r->core, r->name, "paused", e);
 	if (!s || place_of(r->core, r->name, &d.place, e) < 0)
 		return -1;
-	if (pagestore_is_busy(d.place.monitor))
-		return filling_refuse(r->name, e);
+	if (filling_wait(r, e) < 0)
+		return -1;
 	Davit__DumpDone *out = pb_new(&davit__dump_done__descriptor, e);
 	if (!out)
 		return -1;

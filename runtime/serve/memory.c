@@ -5,18 +5,14 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "base/clock.h"
 #include "base/log.h"
 #include "proto/pb.h"
 #include "runtime/container.h"
-#include "runtime/pagestore/pagestore.h"
 #include "runtime/serve/ops.h"
-#include "runtime/serve/place.h"
 #include "runtime/serve/records.h"
 #include "runtime/track/tracker.h"
 
 #define SOCKET_BUFFER (1 << 20)
-#define WAIT_MS 20000
 
 static int pids_of(void *arg, pid_t **pids, size_t *n, struct err *e)
 {
@@ -38,34 +34,11 @@ static _Noreturn void serve(const struct request *r, int sock)
 	_exit(rc < 0);
 }
 
-struct patience {
-	const char *name;
-	int64_t until; /* ns of CLOCK_MONOTONIC */
-};
-
-static int lose_patience(void *arg, const Davit__MemoryStatus *s, struct err *e)
-{
-	const struct patience *p = arg;
-	(void)s;
-	return clock_now_ns(CLOCK_MONOTONIC) < p->until ? 0 : filling_refuse(p->name, e);
-}
-
-/* What an earlier move has not given it yet would be taken for empty. */
-static int wait_for_memory(const struct request *r, struct err *e)
-{
-	auto_place p = { 0 };
-	struct patience patience = { r->name, clock_now_ns(CLOCK_MONOTONIC) + WAIT_MS * NSEC_PER_MSEC };
-	if (place_of(r->core, r->name, &p, e) < 0)
-		return -1;
-	auto_pb(Davit__MemoryStatus) *whole = pagestore_wait(p.monitor, r->cancel, lose_patience, &patience, e);
-	return whole ? 0 : -1;
-}
-
 int op_memory(const struct request *r, struct answer *a, struct err *e)
 {
 	auto_pb(Davit__ContainerStatus) *s = record_require(r->core, r->name, "running paused", e);
 	int sv[2], size = SOCKET_BUFFER;
-	if (!s || wait_for_memory(r, e) < 0 || fd_socketpair(SOCK_STREAM, sv, e) < 0)
+	if (!s || filling_wait(r, e) < 0 || fd_socketpair(SOCK_STREAM, sv, e) < 0)
 		return -1;
 	(void)setsockopt(sv[0], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
 	pid_t pid = fork();

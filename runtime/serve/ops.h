@@ -86,8 +86,8 @@ int throttle_undo(const struct core *c, const char *name, struct err *e);
 /* filling.c */
 int op_memory_attach(const struct request *r, struct answer *a, struct err *e);
 int op_memory_wait(const struct request *r, struct answer *a, struct err *e);
-/* What who wants the container's memory is told while it still arrives. -1 (ERR_STATE). */
-int filling_refuse(const char *name, struct err *e);
+/* Waits for what an earlier move has not given to the container yet: read now, it would be taken for empty. 0; -1 (ERR_STATE: it takes too long). */
+int filling_wait(const struct request *r, struct err *e);
 /* images.c, networks.c, facts.c */
 int op_image_import(const struct request *r, struct answer *a, struct err *e);
 int op_image_list(const struct request *r, struct answer *a, struct err *e);

@@ -132,6 +132,7 @@ aborted() { davit_on a migrations ls --json | jq -e '.migrations[0].state == "ab
 	host_fall b
 	host_start b 3>&- 4>&-
 	[ "$(state_on b)" = running ]
+	davit_on b snapshot create web >/dev/null # waits until it is whole
 	wait "$mover"
 	assert_ledger 48
 	davit_on b pause web

@@ -84,6 +84,24 @@ def slow():
     return Fault("slow", strike, heal, moment=("now",))
 
 
+def reorder():
+    """A quarter of the packets takes another, slower link to the switch and is overtaken there (kernels without netem do that too)."""
+    def strike(x):
+        for h in (x.source, x.target):
+            x.switch("ip link add %s-slow type veth peer name slow0 netns %s && ip link set %s-slow master mgmt up" % (h.letter, h.netns, h.letter))
+            x.on(h, "ip link set slow0 address $(ip -j link show eth0 | jq -r '.[].address') up; tc qdisc replace dev slow0 root tbf rate 20mbit burst 16kb latency 300ms; "
+                    "ip rule add fwmark 7 table 77; ip route add 10.90.0.0/24 dev slow0 table 77; "
+                    "nft 'add table inet reorder; add chain inet reorder out { type route hook output priority mangle; }; "
+                    "add rule inet reorder out meta l4proto tcp numgen random mod 4 == 0 meta mark set 7'")
+        x.later(x.random.choice([1, 3]), lambda: heal(x))
+        return "packets overtake each other"
+
+    def heal(x):
+        for h in (x.source, x.target):
+            x.on(h, "nft delete table inet reorder; ip rule del fwmark 7 table 77; ip link del slow0; true")
+    return Fault("reorder", strike, heal, moment=("now",))
+
+
 def full(side):
     def strike(x):
         x.host(side).fill_disk()
@@ -133,9 +151,10 @@ def none():
 FAULTS = [
     kill("source", "davitd"), kill("target", "davitd"), kill("source", "core"), kill("target", "core"), both_agents(),
     kill("source", "mover"), kill("source", "monitor"), kill("target", "monitor"),
+    kill("source", "tracker"), kill("target", "worker"), kill("target", "store", promise=HERE),
     kill("source", "criu", promise=SERVED, moment=("journal", "source", "accepted")), kill("target", "criu", moment=("journal", "source", "frozen")),
     link("source", lambda r: r.choice([0.2, 1, 4])), link("target", lambda r: r.choice([0.2, 1, 4])),
-    rules("half-open-up"), rules("half-open-down"), rules("cut"), reset(), slow(),
+    rules("half-open-up"), rules("half-open-down"), rules("cut"), reset(), slow(), reorder(),
     full("source"), full("target"), read_only("source", "agent"), read_only("target", "agent"),
     read_only("source", "containers"), read_only("target", "containers"),
     death("source"), death("target"), cancel(), none(),

@@ -162,19 +162,18 @@ class Host:
         return mine
 
     def find(self, what):
-        """Processes by their part: davitd, core, mover, monitor, criu, store."""
+        """Processes by their part: davitd, core, mover, monitor, criu, tracker, store (a page store's two), worker (its one that works)."""
         mine = self.processes()
 
         def is_it(p):
+            parent = mine[p.parent].name if p.parent in mine else ""
             if what in ("davitd", "criu"):
                 return p.name == what
-            if what == "mover":
-                return p.name == "davit-mover"
-            if what == "core":
-                return p.name == "davit-runtime" and " serve" in p.command and mine.get(p.parent, Process(1)).name != "davit-runtime"
-            if what == "store":
-                return "store" in p.name
-            return p.name == "davit-monitor"
+            if what in ("core", "tracker"):
+                return p.name == "davit-runtime" and " serve" in p.command and parent == ("davitd" if what == "core" else "")
+            if what in ("store", "worker"):
+                return p.name == "davit-pages" and (what == "store" or parent == "davit-pages")
+            return p.name == "davit-" + what
 
         return [p for p in mine.values() if is_it(p) and p.state not in "ZX"]
 
@@ -310,4 +309,12 @@ class Host:
                 text = read(os.path.join(d, name)).strip()
                 if text:
                     found[re.sub(r".*/davit-", "davit-", d) + "/" + name] = text
+            for pid in read(d + "/cgroup.procs").split():
+                found["mappings that are tracked"] = found.get("mappings that are tracked", 0) + self.tracked(pid)
         return found
+
+    @staticmethod
+    def tracked(pid):
+        """Mappings that a userfaultfd is registered for: smaps of proc(5), uw and um."""
+        flags = [line.split()[1:] for line in read("/proc/%s/smaps" % pid).splitlines() if line.startswith("VmFlags:")]
+        return sum("uw" in f or "um" in f for f in flags)

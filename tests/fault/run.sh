@@ -1,9 +1,9 @@
 #!/bin/bash
 # Fault tests: moves of a self-verifying workload between two hosts, with something going wrong in each.
 #
-#   tests/fault/run.sh [--count N | --seconds S] [--seed N] [--only FAULT,…] [--mode MODE] [--verbose] [--keep DIR]
+#   tests/fault/run.sh [--count N | --seconds S] [--seed N [--first N]] [--only FAULT,…] [--mode MODE] [--verbose] [--keep DIR]
 #
-# The same seed gives the same faults. Ends with a summary in JSON and status 0 if every move ended well. After a failure the hosts' logs and
+# The same seed gives the same faults; --first begins with a later one of them. Ends with a summary in JSON and status 0 if every move ended well. After a failure the hosts' logs and
 # journals are in DIR (default: build/test-logs/fault).
 set -eu
 cd "$(dirname "$0")/../.."

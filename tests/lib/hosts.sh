@@ -133,6 +133,19 @@ host_fall() { # kills davitd in the middle of whatever it does and waits until i
 	while kill -0 "$p" 2>/dev/null; do sleep 0.01; done
 }
 
+_end_processes() { # of a host whose davitd is gone or could not remove a container: frozen ones, monitors, page stores
+	local d p
+	find /sys/fs/cgroup -maxdepth 2 -type d -name "davit-$HOSTS_TAG-$1" -exec find {} -depth -type d \; 2>/dev/null | while read -r d; do
+		[ ! -e "$d/freezer.state" ] || echo THAWED >"$d/freezer.state"
+		[ ! -e "$d/cgroup.freeze" ] || echo 0 >"$d/cgroup.freeze"
+		while read -r p; do kill -KILL "$p"; done <"$d/cgroup.procs"
+	done 2>/dev/null
+	for p in /proc/[0-9]*; do
+		[ "${p#/proc/}" = $$ ] || ! grep -qF "$HOSTS_DIR/$1/" "$p/cmdline" || kill -KILL "${p#/proc/}"
+	done 2>/dev/null
+	return 0
+}
+
 hosts_down() { # removes containers, agents, namespaces and folders; can be called at any moment, more than once
 	[ -n "$HOSTS_DIR" ] || return 0
 	local h name
@@ -145,6 +158,7 @@ hosts_down() { # removes containers, agents, namespaces and folders; can be call
 			done
 		fi
 		host_stop "$h"
+		_end_processes "$h"
 	done
 	for h in $HOSTS_NAMES switch; do ip netns del "dv$HOSTS_TAG-$h" 2>/dev/null; done
 	grep -F " $HOSTS_DIR/" /proc/self/mountinfo | awk '{print $5}' | sort -r | while read -r name; do umount -l "$name"; done

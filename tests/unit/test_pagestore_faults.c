@@ -60,6 +60,40 @@ static pid_t worker_of(const struct world *w)
 	return found;
 }
 
+static int note_ended(void *arg, const Davit__MemoryStatus *s, struct err *e)
+{
+	*(bool *)arg = s->ended;
+	return err_set(e, ERR_CANCELLED, 0, "seen");
+}
+
+static bool has_ended(const struct world *w)
+{
+	bool ended = false;
+	(void)pagestore_wait(w->dir, -1, note_ended, &ended, NULL);
+	return ended;
+}
+
+/* Else the target would take a container for whole that lacks what the new connection has not brought yet, and have its source deleted. */
+static void the_end_of_a_connection_is_not_that_of_the_next(void **state)
+{
+	struct world *w = *state;
+	uint64_t pages;
+	put(w, MEMORY_DATA, 0, 1, false);
+	pid_t task = start_task(w, look);
+	assert_int_equal(fetched(w, &pages), 1);
+	put(w, MEMORY_END, 0, 0, false);
+	while (!has_ended(w))
+		poll(NULL, 0, 1);
+	fd_closep(&w->memory);
+	w->memory = pagestore_attach(w->dir, &w->e);
+	assert_true(w->memory >= 0);
+	assert_false(has_ended(w));
+	put(w, MEMORY_DATA, 1, PAGES - 1, false);
+	put(w, MEMORY_END, 0, 0, false);
+	assert_int_equal(status_of(task), 0);
+	auto_pb(Davit__MemoryStatus) *s = wait_complete(w);
+}
+
 static void a_killed_worker_has_a_successor_that_loses_nothing(void **state)
 {
 	struct world *w = *state;
@@ -249,6 +283,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(after_a_cut_the_next_connection_is_asked_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_end_of_a_connection_is_not_that_of_the_next, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_killed_worker_has_a_successor_that_loses_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_restore_that_failed_may_be_repeated, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(nothing_is_given_before_the_last_round_is_whole, set_up, tear_down),
