@@ -162,7 +162,7 @@ class Host:
         return mine
 
     def find(self, what):
-        """Processes by their part: davitd, core, mover, monitor, criu, tracker, store (a page store's two), worker (its one that works)."""
+        """Processes by their part: davitd, core, mover, monitor, criu, tracker, and of a page store worker and guard."""
         mine = self.processes()
 
         def is_it(p):
@@ -171,8 +171,8 @@ class Host:
                 return p.name == what
             if what in ("core", "tracker"):
                 return p.name == "davit-runtime" and " serve" in p.command and parent == ("davitd" if what == "core" else "")
-            if what in ("store", "worker"):
-                return p.name == "davit-pages" and (what == "store" or parent == "davit-pages")
+            if what in ("worker", "guard"):
+                return p.name == "davit-pages" and (parent == "davit-pages") == (what == "worker")
             return p.name == "davit-" + what
 
         return [p for p in mine.values() if is_it(p) and p.state not in "ZX"]
