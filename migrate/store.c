@@ -167,6 +167,10 @@ static int copy_labels(const Davit__SnapshotManifest *m, Davit__Snapshot *info, 
 
 Davit__Snapshot *store_info_of(const Davit__SnapshotManifest *m, struct err *e)
 {
+	if (!m->spec) {
+		err_set(e, ERR_INTERNAL, 0, "a snapshot's manifest without a spec");
+		return NULL;
+	}
 	auto_pb(Davit__Snapshot) *info = pb_new(&davit__snapshot__descriptor, e);
 	if (!info || pb_set_str(&info->id, m->id, e) < 0 || pb_set_str(&info->container, m->container, e) < 0 ||
 	    pb_set_str(&info->created_at, m->created_at, e) < 0 || pb_set_str(&info->reason, m->reason, e) < 0 || copy_labels(m, info, e) < 0 ||

@@ -1,4 +1,4 @@
-/* Listing and removing snapshots. A list reads the small .info files; one that is missing, damaged or old is made up for from its manifest. */
+/* Listing and removing snapshots. A list reads the small .info files; one that is missing or damaged is made up for from its manifest. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,9 +17,8 @@ Davit__Snapshot *store_get(struct store *s, const char *id, struct err *e)
 		return NULL;
 	}
 	Davit__Snapshot *info = store_read_message(s, id, ".info", &davit__snapshot__descriptor, NULL);
-	if (info && info->image)
+	if (info)
 		return info;
-	pb_freep(&info);
 	auto_pb(Davit__SnapshotManifest) *m = store_read_manifest(s, id, e);
 	return m ? store_info_of(m, e) : NULL;
 }
