@@ -164,6 +164,7 @@ $(BUILD)/tests/table: $(BUILD)/obj/tests/model/table.o $(L_migrate) $(L_proto) $
 # Small programs that tests put into containers: static, so that an image needs nothing else.
 TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
 tools: $(TOOLS) ## build the programs that run inside the tests' containers
+$(BUILD)/tools/loader: WARN += -nostdlib -fno-stack-protector
 $(BUILD)/tools/%: tests/tools/%.c
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -std=gnu17 -O2 $(WARN) -static -o $@ $< -lpthread
@@ -176,13 +177,14 @@ $(BUILD)/tools/errors: $(BUILD)/obj/docs/errors.o $(L_base)
 	$(LINK) $^
 
 install: all ## install below DESTDIR and PREFIX
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/davit $(DESTDIR)$(PREFIX)/share/doc/davit/docs $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/davit $(DESTDIR)$(PREFIX)/share/doc/davit/docs/demos $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 755 $(BIN)/davit $(BIN)/davitd $(BIN)/davit-runtime $(BIN)/davit-monitor $(DESTDIR)$(PREFIX)/bin/
 	install -m 755 $(LIBEXEC)/davit-mover $(DESTDIR)$(PREFIX)/libexec/davit/
 	install -d $(DESTDIR)$(PREFIX)/libexec/davit/criu
 	install -m 755 $(LIBEXEC)/criu/tar $(DESTDIR)$(PREFIX)/libexec/davit/criu/
 	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/davit/
 	install -m 644 docs/*.md docs/openapi.json $(DESTDIR)$(PREFIX)/share/doc/davit/docs/
+	install -m 644 docs/demos/* $(DESTDIR)$(PREFIX)/share/doc/davit/docs/demos/
 	sed 's|@PREFIX@|$(PREFIX)|g' packaging/davitd.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/davitd.service
 
 clean: ## remove build/

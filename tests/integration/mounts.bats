@@ -197,7 +197,7 @@ races() {
 	for _ in $(seq 20); do
 		run dr run --bundle "$BUNDLE" "$ID"
 		echo "$output"
-		[[ $output != *open* ]]
+		[[ $output != *"is open"* ]]
 		[[ $output != *mounted* ]] || seen=$((seen + 1))
 	done
 	[ $seen -gt 0 ]

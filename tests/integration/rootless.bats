@@ -76,6 +76,21 @@ teardown() { common_teardown; }
 	[[ $output == *"linux.uidMappings: newuidmap refuses it"*"/etc/subuid"* ]]
 }
 
+@test "a user's container cannot give up a group to get at what is denied to it" {
+	cp "$DAVIT_BUILD/tools/escape" "$BUNDLE/rootfs/bin/"
+	echo denied >"$BUNDLE/rootfs/denied"
+	chown root:61235 "$BUNDLE/rootfs/denied"
+	chmod 604 "$BUNDLE/rootfs/denied"
+	as() { setpriv --reuid=$USER_ID --regid=$USER_ID --groups=61235 -- "$@"; }
+	edit "$(args /bin/escape --one setgroups /denied)"
+	run dr run --bundle "$BUNDLE" "$ID"
+	[ "$output" = "held: Operation not permitted" ]
+	# Without the group the file can be read: nothing else is in the way.
+	as() { setpriv --reuid=$USER_ID --regid=$USER_ID --clear-groups -- "$@"; }
+	edit "$(args cat /denied)"
+	[ "$(dr run --bundle "$BUNDLE" "$ID")" = denied ]
+}
+
 @test "what takes root says so, with what a user can do instead" {
 	refused() { # FILTER TEXT…
 		cp "$BUNDLE/config.json" "$TMP/good.json"
