@@ -6,6 +6,7 @@
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -197,7 +198,6 @@ static const int allowed[] = {
 	__NR_inotify_init1,
 	__NR_inotify_add_watch,
 	__NR_inotify_rm_watch,
-	__NR_ioctl,
 	__NR_close_range,
 	/* sockets: the mover connects, nobody binds (Landlock) */
 	__NR_socket,
@@ -306,16 +306,27 @@ static const int allowed[] = {
 #error "name this architecture's AUDIT_ARCH"
 #endif
 
+#define FILTER_LENGTH (ARRAY_LEN(allowed) * 2 + ARRAY_LEN(terminal) + 5)
+/* ioctl(2) but for the two that type into a terminal: davitd may have been started from root's. The kernel looks at the lower half of the number,
+ * which comes first in both machines' memory. */
+static const struct sock_filter terminal[] = {
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_ioctl, 0, 5), BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TIOCSTI, 1, 0),    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TIOCLINUX, 0, 1),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+
 size_t sandbox_filter(struct sock_filter *out, size_t cap)
 {
 	size_t n = 0;
 
-	if (cap < ARRAY_LEN(allowed) * 2 + 5)
+	if (cap < FILTER_LENGTH)
 		return 0;
 	out[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
 	out[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCH, 1, 0);
 	out[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
 	out[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+	for (size_t i = 0; i < ARRAY_LEN(terminal); i++)
+		out[n++] = terminal[i];
 	for (size_t i = 0; i < ARRAY_LEN(allowed); i++) {
 		out[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)allowed[i], 0, 1);
 		out[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
@@ -327,7 +338,7 @@ size_t sandbox_filter(struct sock_filter *out, size_t cap)
 
 static int enter_seccomp(struct err *e)
 {
-	struct sock_filter filter[ARRAY_LEN(allowed) * 2 + 5];
+	struct sock_filter filter[FILTER_LENGTH];
 	struct sock_fprog prog = { .len = (unsigned short)sandbox_filter(filter, ARRAY_LEN(filter)), .filter = filter };
 
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &prog) != 0)

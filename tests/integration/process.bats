@@ -165,19 +165,31 @@ teardown() { common_teardown; }
 }
 
 @test "the runtime's program cannot be written from the container" {
-	sum=$(sha256sum "$BIN/davit-runtime")
-	# The program of the container is the runtime itself, by a script: the attack of CVE-2019-5736.
-	printf '#!/proc/self/exe\n' >"$ROOT/bin/evil"
-	chmod 755 "$ROOT/bin/evil"
-	edit "$(args sleep 100)" '.root.readonly = false' '.process.capabilities.bounding += ["CAP_DAC_OVERRIDE"] | .process.capabilities.effective += ["CAP_DAC_OVERRIDE"] | .process.capabilities.permitted += ["CAP_DAC_OVERRIDE"]'
+	local loader
+	loader=$(ldd "$BIN/davit-runtime" | awk '$1 ~ /^\/.*\/ld-/ { print $1 }')
+	mkdir -p "$ROOT$(dirname "$loader")"
+	cp "$DAVIT_BUILD/tools/loader" "$ROOT$loader"
+	cp "$DAVIT_BUILD/tools/escape" "$ROOT/bin/"
+	local with_cap='.process.capabilities[] += ["CAP_DAC_OVERRIDE"]'
+	# The file is busy as long as the runtime itself runs.
+	overwrites() { # what it says in $TMP/out
+		retry 20 grep -qE '^(held|worked)' "$TMP/out"
+		cat "$TMP/out"
+		grep -qx "held: $1" "$TMP/out"
+	}
+	edit "$(args /proc/self/exe)" "$with_cap"
 	begins
-	run dr exec "$ID" /bin/evil
-	run dr exec "$ID" /proc/self/exe --version
-	# A process of the container looks for ours while exec is on its way, and writes to what it finds.
-	dr exec --detach "$ID" sh -c 'while :; do for p in /proc/[0-9]*; do case $(readlink $p/exe) in *davit*|*memfd*) echo found; echo x >>$p/exe;; esac; done; done' >"$TMP/found" 2>&1 </dev/null
-	for _ in $(seq 20); do dr exec "$ID" true; done
-	[ "$(sha256sum "$BIN/davit-runtime")" = "$sum" ]
-	"$BIN/davit-runtime" --version
+	overwrites 'Read-only file system'
+	dr delete --force "$ID"
+	edit "$(args sleep 100)"
+	begins
+	dr exec --detach "$ID" /proc/self/exe >"$TMP/out" 2>&1 </dev/null
+	overwrites 'Read-only file system'
+	dr delete --force "$ID"
+	# With ids of its own the file is out of reach as it is.
+	edit "$(userns)" "$(args /proc/self/exe)"
+	begins
+	overwrites 'Permission denied'
 }
 
 @test "args[0] is found in the PATH of the container, and a missing one is refused before anything runs" {
