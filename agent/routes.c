@@ -38,6 +38,8 @@ static const struct route table[] = {
 	  "killContainer", "send a signal (default SIGKILL)", container_change_again },
 	{ "POST", "/v1/containers/{name}/pause", OPERATOR, NULL, M(container), 200, container_pause, NULL, NULL, NULL, KEY, "pauseContainer",
 	  "freeze it", container_change_again },
+	{ "POST", "/v1/containers/{name}/update", OPERATOR, M(limits), M(container), 200, container_update, NULL, NULL, NULL, KEY, "updateContainer",
+	  "change those limits that are given; they go with later moves and snapshots", container_change_again },
 	{ "POST", "/v1/containers/{name}/resume", OPERATOR, NULL, M(container), 200, container_resume, NULL, NULL, NULL, KEY, "resumeContainer",
 	  "let it go on", container_change_again },
 	{ "GET", "/v1/containers/{name}/wait", READER, NULL, M(wait_answer), 200, container_wait, "timeout", NULL, NULL, ROUTE_LONG, "waitContainer",

@@ -38,6 +38,7 @@ int container_start(struct request *r, struct err *e);
 int container_stop(struct request *r, struct err *e);
 int container_kill(struct request *r, struct err *e);
 int container_pause(struct request *r, struct err *e);
+int container_update(struct request *r, struct err *e);
 int container_resume(struct request *r, struct err *e);
 int container_wait(struct request *r, struct err *e);
 

@@ -88,6 +88,45 @@ int container_kill(struct request *r, struct err *e)
 	return change(r, do_kill, e);
 }
 
+/* The core's answer has all limits, the old ones as well. */
+static int do_update(struct request *r, struct core *c, const char *name, struct err *e)
+{
+	Davit__CoreUpdate update = DAVIT__CORE_UPDATE__INIT;
+	Davit__CoreRequest q = DAVIT__CORE_REQUEST__INIT;
+
+	update.name = (char *)(uintptr_t)name;
+	update.limits = r->message;
+	q.op_case = DAVIT__CORE_REQUEST__OP_UPDATE;
+	q.update = &update;
+	auto_pb(Davit__CoreReply) *reply = core_call(c, &q, CORE_TIMEOUT_MS, NULL, e);
+	auto_pb(Davit__Container) *known = reply ? db_container_get(r->agent->db, name, NULL, e) : NULL;
+	if (!known)
+		return -1;
+	if (reply->result_case != DAVIT__CORE_REPLY__RESULT_STATUS || !reply->status->spec)
+		return err_set(e, ERR_PROTOCOL, 0, "the runtime core told no spec of container %s", name);
+	pb_freep(&known->spec->limits);
+	known->spec->limits = steal_ptr(&reply->status->spec->limits);
+	return db_container_update(r->agent->db, known, e);
+}
+
+/* One at a time, so that the database has what the core has. */
+int container_update(struct request *r, struct err *e)
+{
+	const char *name = r->params[0];
+	int result = -1;
+
+	if (hold_take(&r->agent->holds, name, "updating", e) < 0)
+		return -1;
+	{
+		auto_api_core struct api_core c = { 0 };
+
+		if (api_core_open(r, &c, e) == 0)
+			result = do_update(r, &c.core, name, e);
+	}
+	hold_drop(&r->agent->holds, name);
+	return result < 0 ? -1 : api_answer_container(r, name, e);
+}
+
 /* The signal alone is a change; the wait for its effect holds nobody up. */
 static int signal_shared(struct request *r, const char *name, const char *signal, struct err *e)
 {

@@ -76,6 +76,7 @@ int command_stop(struct cli *c, int argc, char **argv, struct err *e);
 int command_kill(struct cli *c, int argc, char **argv, struct err *e);
 int command_rm(struct cli *c, int argc, char **argv, struct err *e);
 int command_pause(struct cli *c, int argc, char **argv, struct err *e);
+int command_update(struct cli *c, int argc, char **argv, struct err *e);
 int command_resume(struct cli *c, int argc, char **argv, struct err *e);
 int command_wait(struct cli *c, int argc, char **argv, struct err *e);
 int command_ps(struct cli *c, int argc, char **argv, struct err *e);

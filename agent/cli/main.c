@@ -16,6 +16,7 @@ static const struct command commands[] = {
 	{ "rm", "NAME…", "remove containers", command_rm },
 	{ "pause", "NAME…", "freeze containers", command_pause },
 	{ "resume", "NAME…", "let paused containers go on", command_resume },
+	{ "update", "NAME…", "change limits of containers", command_update },
 	{ "wait", "NAME", "wait until a container ends and print its exit code", command_wait },
 	{ "ps", "", "list containers", command_ps },
 	{ "inspect", "NAME", "all about one container, as JSON", command_inspect },

@@ -149,7 +149,7 @@ static int set_cpu(const Davit__Limits *l, Davit__OciResources *r, struct err *e
 	return l->cpuset_mems ? pb_set_str(&c->mems, l->cpuset_mems, e) : 0;
 }
 
-static int set_resources(const Davit__ContainerSpec *s, Davit__OciResources *r, struct err *e)
+int bundle_resources(const Davit__ContainerSpec *s, Davit__OciResources *r, struct err *e)
 {
 	static const Davit__Limits none = DAVIT__LIMITS__INIT;
 	const Davit__Limits *l = s->limits ? s->limits : &none;
@@ -254,7 +254,7 @@ static int set_linux(const struct core *c, const Davit__ContainerSpec *s, Davit_
 			return -1;
 	if (allow_devices(s->seccomp_supervisor, l->resources, e) < 0)
 		return -1;
-	return set_resources(s, l->resources, e) < 0 ? -1 : bundle_seccomp(s, &l->seccomp, e);
+	return bundle_resources(s, l->resources, e) < 0 ? -1 : bundle_seccomp(s, &l->seccomp, e);
 }
 
 Davit__OciSpec *bundle_spec(const struct core *c, const Davit__ContainerSpec *s, const Davit__IdRange *ids, const struct place *p, int rootfs_fd,

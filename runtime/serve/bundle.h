@@ -17,6 +17,8 @@ Davit__OciSpec *bundle_spec(const struct core *c, const Davit__ContainerSpec *s,
 Davit__OciProcess *bundle_process(const Davit__ContainerSpec *s, const Davit__ProcessSpec *p, int rootfs_fd, struct err *e);
 /* The capabilities of the container's processes: the default set, with cap_add, without cap_drop. */
 int bundle_caps(const Davit__ContainerSpec *s, struct strv *out, struct err *e);
+/* Its limits, into an empty message. */
+int bundle_resources(const Davit__ContainerSpec *s, Davit__OciResources *r, struct err *e);
 /* Its system call filter, owned; NULL: unconfined. */
 int bundle_seccomp(const Davit__ContainerSpec *s, Davit__OciSeccomp **out, struct err *e);
 /* Writes config.json into the bundle, whole; start makes it anew, so it need not be durable. */

@@ -18,6 +18,7 @@ static const struct op ops[] = {
 	[CASE(START)] = { .name = "start", .serve = op_start, .about = ABOUT_CONTAINER, .lock = true, .event = "container.started" },
 	[CASE(KILL)] = { .name = "kill", .serve = op_kill, .about = ABOUT_CONTAINER, .lock = true },
 	[CASE(DELETE)] = { .name = "delete", .serve = op_delete, .about = ABOUT_CONTAINER, .lock = true, .event = "container.removed" },
+	[CASE(UPDATE)] = { .name = "update", .serve = op_update, .about = ABOUT_CONTAINER, .lock = true, .event = "container.updated" },
 	[CASE(GET)] = { .name = "get", .serve = op_get, .about = ABOUT_CONTAINER, .inline_ = true },
 	[CASE(LIST)] = { .name = "list", .serve = op_list },
 	[CASE(PAUSE)] = { .name = "pause", .serve = op_pause, .about = ABOUT_CONTAINER, .lock = true, .event = "container.paused" },

@@ -96,6 +96,7 @@ int op_network_ensure(const struct request *r, struct answer *a, struct err *e);
 int op_network_remove(const struct request *r, struct answer *a, struct err *e);
 int op_announce(const struct request *r, struct answer *a, struct err *e);
 int op_facts(const struct request *r, struct answer *a, struct err *e);
+int op_update(const struct request *r, struct answer *a, struct err *e);
 int op_vet(const struct request *r, struct answer *a, struct err *e);
 
 /* Puts the container's status into the answer. */

@@ -310,9 +310,12 @@ counter() { # NAME: a container that counts in a file on its tmpfs
 counted() { davit exec "$1" /bin/cat /t/n; }
 need_criu() { davit info --json | jq -e '.facts.criuPath and (.facts.criuProblem | not)' >/dev/null || skip "no criu that works here"; }
 
-@test "a snapshot leaves its container running, restores as a clone and goes" {
+@test "a snapshot leaves its container running, restores as a clone with changed limits, and goes" {
 	need_criu
 	counter count
+	davit update count --pids 88
+	run davit update count --memory 4k
+	[[ $status != 0 && $output == *"--memory"*"1 MiB"* ]]
 	run davit snapshot create count --label by=test
 	[ "$status" = 0 ]
 	[ -z "$output" ]
@@ -322,6 +325,7 @@ need_criu() { davit info --json | jq -e '.facts.criuPath and (.facts.criuProblem
 	[ "$(davit snapshot list count --json | jq -r '.snapshots[-1].labels[0].value')" = test ]
 	davit snapshot restore "$id" --name clone
 	[ "$(counted clone)" -gt 3 ]
+	[ "$(davit inspect clone | jq .spec.limits.pids)" = 88 ]
 	[ "$(davit inspect clone | jq -r .id)" != "$(davit inspect count | jq -r .id)" ]
 	run davit snapshot restore "$id"
 	[ "$status" = 73 ]

@@ -35,6 +35,12 @@ goes_on() { # HOST NAME
 	sleep 0.1
 	[ "$(davit_on "$1" exec "$2" /bin/cat /t/n)" -gt "$before" ]
 }
+memory_limit() { # HOST NAME: as its cgroup has it
+	local pid path
+	pid=$(davit_on "$1" inspect "$2" | jq .pid)
+	path=$(sed -n 's/^[0-9]*:\([^:]*,\)*memory\(,[^:]*\)*://p' "/proc/$pid/cgroup")
+	if [ -n "$path" ]; then cat "/sys/fs/cgroup/memory$path/memory.limit_in_bytes"; else cat "/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$pid/cgroup")/memory.max"; fi
+}
 operation() { curl -s --unix-socket "$HOSTS_DIR/a/run/davit.sock" 'http://localhost/v1/operations?container=web' | jq '.operations[0]'; }
 has() { davit_on "$1" ps --all --quiet | grep -qx "$2"; }
 state() { davit_on "$1" inspect "$2" 2>/dev/null | jq -r .state; }
@@ -49,15 +55,19 @@ one_copy() {
 	esac
 }
 
-@test "a check touches nothing and says so; a move takes the container with its id and address" {
+@test "a check touches nothing and says so; a move takes the container with its id, address and changed limits" {
 	counter a web --network lan
 	id=$(davit_on a inspect web | jq -r '.id, .spec.attachments[0].address')
 	[ "$(davit_on a migrate web host-b --check | head -1)" = "web can move to host-b" ]
 	[ "$(state a web)" = running ]
 	run has b web
 	[ "$status" != 0 ]
+	davit_on a update web --memory 300m --pids 77
+	[ "$(memory_limit a web)" = 314572800 ]
 	[[ $(davit_on a migrate web host-b) == "web moved to host-b in"* ]]
 	[ "$(davit_on b inspect web | jq -r '.id, .spec.attachments[0].address')" = "$id" ]
+	[ "$(davit_on b inspect web | jq -c .spec.limits)" = '{"memoryBytes":314572800,"pids":77}' ]
+	[ "$(memory_limit b web)" = 314572800 ]
 	goes_on b web
 	run has a web
 	[ "$status" != 0 ]
