@@ -161,7 +161,8 @@ static bool is_still(int fd, int dirfd, const char *name)
 /* 1: locked and *out owned; 0: another holds it; -1. */
 static int try_lock(int dirfd, const char *name, int how, int *out, struct err *e)
 {
-	auto_close int fd = openat(dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int flags = strcmp(name, ".") == 0 ? O_RDONLY | O_DIRECTORY : O_RDWR | O_CREAT | O_NOFOLLOW;
+	auto_close int fd = openat(dirfd, name, flags | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_sys(e, errno, "open lock %s", name);
 	if (flock(fd, how | LOCK_NB) < 0)

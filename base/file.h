@@ -20,7 +20,8 @@ int file_mkdir_p(const char *path, mode_t mode, struct err *e);
 /* Removes a tree below dirfd without following symlinks or crossing mounts. Missing is no error. */
 int file_remove_tree(int dirfd, const char *name, struct err *e);
 bool file_exists(int dirfd, const char *name);
-/* An exclusive flock on dirfd/name, made if missing. wait_ms 0: try once. Returns the owned fd, or -1 (ERR_BUSY). Closing it unlocks. */
+/* An exclusive flock on dirfd/name, made if missing, or with the name "." on the folder itself. wait_ms 0: try once. Returns the owned fd, or -1
+ * (ERR_BUSY). Closing it unlocks. */
 int file_lock(int dirfd, const char *name, int wait_ms, struct err *e);
 /* The same, shared with other shared holders. */
 int file_lock_shared(int dirfd, const char *name, int wait_ms, struct err *e);

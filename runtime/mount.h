@@ -66,7 +66,7 @@ int mount_pivot(const struct mount_set *s, bool readonly, struct err *e);
 int mount_mask_paths(const struct mount_set *s, int null_fd, const Davit__OciLinux *l, struct err *e);
 /* Whether it is proc or sysfs: their files are the kernel's, and masks lie in them. */
 bool mount_is_kernels(const struct mount *m);
-/* Init: what lies at `from` is copied into the fresh tmpfs at `to`. */
+/* Init: what lies at `from` is copied into the fresh tmpfs at `to`, which gets its owner too. */
 int mount_copy_up(int from, int to, struct err *e);
 /* Moves a detached tree to a target below rootfd, made if missing. */
 int mount_attach(int rootfd, int tree, const char *target, bool is_file, struct err *e);

@@ -103,7 +103,7 @@ int mount_copy_up(int from, int to, struct err *e)
 	if (copy_folder(from, to, 0, e) < 0)
 		return -1;
 	auto_close int root = openat(to, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (root < 0 || fstat(from, &st) < 0 || fchown(root, st.st_uid, st.st_gid) < 0 || fchmod(root, st.st_mode & 07777) < 0)
+	if (root < 0 || fstat(from, &st) < 0 || fchown(root, st.st_uid, st.st_gid) < 0)
 		return err_sys(e, errno, "set the owner of the tmpfs");
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <sys/vfs.h>
 #include "base/fd.h"
 #include "base/path.h"
+#include "base/str.h"
 #include "runtime/lsm.h"
 #include "runtime/mount.h"
 #include "runtime/sys.h"
@@ -132,14 +133,35 @@ static int make_filesystem(struct mount *m, const char *label, struct err *e)
 	return -1;
 }
 
+static bool has_mode(const struct strv *data)
+{
+	for (size_t i = 0; i < data->n; i++)
+		if (str_prefix(data->v[i], "mode="))
+			return true;
+	return false;
+}
+
+/* A tmpfs over a folder of the image that says nothing of its mode has the folder's, as with runc; else the kernel's own, 1777. */
+static int take_mode(int tree, int folder, struct err *e)
+{
+	struct stat st;
+	auto_close int root = openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (root < 0 || fstat(folder, &st) < 0 || fchmod(root, st.st_mode & 07777) < 0)
+		return err_sys(e, errno, "set the mode of the tmpfs");
+	return 0;
+}
+
 static int mount_filesystem(struct mount *m, int rootfd, const char *label, struct err *e)
 {
 	const char *to = m->spec->destination;
+	bool follows = str_eq(m->spec->type, "tmpfs") && !has_mode(&m->options.data);
+	auto_close int folder = follows ? path_open_in(rootfd, to, O_PATH | O_DIRECTORY, 0, NULL) : -1;
 
 	if (make_filesystem(m, label, e) < 0)
 		return -1;
 	auto_close int target = mount_is_kernels(m) ? open_plain(rootfd, to, e) : path_make_in(rootfd, to, false, e);
-	if (target < 0 || (m->options.copy_up && mount_copy_up(target, m->fd, e) < 0))
+	if (target < 0 || (m->options.copy_up && mount_copy_up(target, m->fd, e) < 0) || (folder >= 0 && take_mode(m->fd, folder, e) < 0))
 		return -1;
 	if (move_to(m->fd, target, to, e) < 0)
 		return -1;

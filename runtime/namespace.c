@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "base/fd.h"
 #include "base/str.h"
 
@@ -138,4 +139,21 @@ enum ns_how ns_how_of_spec(const Davit__OciSpec *spec, enum ns_kind kind)
 			return n->path && *n->path ? NS_JOIN : NS_NEW;
 	}
 	return NS_HOST;
+}
+
+int ns_make_failed(int flags, int cause, struct err *e)
+{
+	char path[64];
+
+	for (int k = 0; cause == EINVAL && k < NS_COUNT; k++) {
+		snprintf(path, sizeof(path), "/proc/self/ns/%s", ns_types[k].proc);
+		if (!(flags & ns_types[k].flag) || access(path, F_OK) == 0)
+			continue;
+		err_field(e, "linux.namespaces", "this kernel has no %s namespaces", ns_types[k].oci);
+		return err_remedy(e, "leave it away, or use a kernel that has them");
+	}
+	err_sys(e, cause, "make the container's namespaces");
+	if (cause == ENOSPC)
+		return err_remedy(e, "there are as many as /proc/sys/user/max_*_namespaces allow: raise that limit, or delete containers");
+	return cause == EPERM && (flags & CLONE_NEWUSER) ? err_remedy(e, "this host does not let you make user namespaces") : -1;
 }

@@ -42,3 +42,5 @@ int ns_flags_of_pid(pid_t pid, struct err *e);
 int ns_set_flags(const struct ns_set *s, enum ns_how how);
 /* Whether the spec asks for a kind at all / makes a new one of it. */
 enum ns_how ns_how_of_spec(const Davit__OciSpec *spec, enum ns_kind kind);
+/* Tells why a clone(2) of these kinds failed, as far as errno and the kernel's files say. Returns -1. */
+int ns_make_failed(int flags, int cause, struct err *e);

@@ -25,6 +25,7 @@
 static struct {
 	bool entered;
 	uid_t caller;
+	bool asked, inner; /* whether it was root in a user namespace from the start */
 } self;
 
 bool rootless_has_entered(void)
@@ -38,14 +39,23 @@ uid_t rootless_caller(void)
 }
 
 /* The first user namespace maps every id to itself. */
-bool rootless_is(void)
+static bool is_inner_userns(void)
 {
 	unsigned first, to, n;
+	auto_free char *map = file_read(AT_FDCWD, "/proc/self/uid_map", UID_MAP_MAX, NULL, NULL);
 
+	return map && (sscanf(map, "%u %u %u", &first, &to, &n) != 3 || first != 0 || to != 0 || n != UINT32_MAX);
+}
+
+bool rootless_is(void)
+{
 	if (self.entered || geteuid() != 0)
 		return true;
-	auto_free char *map = file_read(AT_FDCWD, "/proc/self/uid_map", UID_MAP_MAX, NULL, NULL);
-	return map && (sscanf(map, "%u %u %u", &first, &to, &n) != 3 || first != 0 || to != 0 || n != UINT32_MAX);
+	if (!self.asked) {
+		self.asked = true;
+		self.inner = is_inner_userns();
+	}
+	return self.inner;
 }
 
 int rootless_refuse(const char *what, struct err *e)

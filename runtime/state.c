@@ -1,7 +1,7 @@
 /* The state folder of a container: see state.h.
  *
- * Order of a creation: mkdir ROOT/ID (the kernel decides who wins a race for a name), lock, and only then anything else. A removal takes
- * the lock's own file away with the folder, so who waited for the lock of a removed container finds a file without links and says "not found". */
+ * Order of a creation: mkdir ROOT/ID (the kernel decides who wins a race for a name), lock, and only then anything else. The lock is on the folder
+ * itself, so who waited for that of a container that was removed meanwhile finds a folder without links and says "not found". */
 #include "runtime/state.h"
 #include <errno.h>
 #include <string.h>
@@ -16,7 +16,6 @@
 
 #define STATE_FILE "state.pb"
 #define SPEC_FILE "config.json"
-#define LOCK_FILE "lock"
 #define STATE_MAX (1 << 20)
 #define SPEC_MAX (4 << 20)
 #define LOCK_WAIT_MS 10000
@@ -50,7 +49,7 @@ static int take_lock(struct state_dir *d, int wait_ms, struct err *e)
 {
 	struct stat st;
 
-	d->lock = file_lock(d->fd, LOCK_FILE, wait_ms, e);
+	d->lock = file_lock(d->fd, ".", wait_ms, e);
 	if (d->lock < 0) {
 		if (e && e->code == ERR_BUSY)
 			err_set(e, ERR_BUSY, 0, "container %s: another operation is under way", d->id);

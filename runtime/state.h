@@ -1,6 +1,6 @@
-/* What the runtime keeps of a container: ROOT/ID/ with state.pb, config.json (the bytes as they came), exec.fifo and lock.
+/* What the runtime keeps of a container: ROOT/ID/ with state.pb, config.json (the bytes as they came) and exec.fifo.
  *
- * Every change of a container is made under its lock (flock on ROOT/ID/lock); state.pb is replaced atomically. Whether init lives is asked of
+ * Every change of a container is made under its lock (flock on the folder); state.pb is replaced atomically. Whether init lives is asked of
  * the kernel each time (pid and start time, boot id), never remembered. */
 #pragma once
 #include <stdbool.h>

@@ -14,8 +14,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/proc.h"
+#include "base/str.h"
 #include "proto/pb.h"
 #include "runtime/cli/cli.h"
+#include "runtime/rootless.h"
 #include "runtime/self.h"
 #include "runtime/supervise/supervise.h"
 
@@ -187,13 +189,19 @@ static int start(struct cli *c, int argc, char **argv, struct err *e)
 	return run_command(c, argc - first, argv + first, e);
 }
 
-/* An ordinary user has a folder of its own below /run, where there is a session (XDG Base Directory). */
+/* An ordinary user has a folder of its own below /run, where there is a session (XDG Base Directory). So has the root that podman makes of it in a
+ * user namespace, unless it took that name too, as for runc. */
+static bool is_user(void)
+{
+	return geteuid() != 0 || (!str_eq(getenv("USER"), "root") && rootless_is());
+}
+
 static const char *default_root(void)
 {
 	static char path[PATH_MAX];
 	const char *run = getenv("XDG_RUNTIME_DIR");
 
-	if (geteuid() == 0 || !run || *run != '/' || snprintf(path, sizeof(path), "%s/davit-runtime", run) >= (int)sizeof(path))
+	if (!run || *run != '/' || !is_user() || snprintf(path, sizeof(path), "%s/davit-runtime", run) >= (int)sizeof(path))
 		return DEFAULT_ROOT;
 	return path;
 }

@@ -1,7 +1,8 @@
 /* Init: the container's first process, from its first instruction in the new namespaces to the pivoted root. See init.h.
  *
- * It has two lives. Until SYNC_GO it is the host's root by id, with all capabilities over its new namespaces (with a user namespace of its own: over
- * them only): it does what files of the host need that id for. From then on it is the container's root, until init_run() makes it what the spec says.
+ * It has two lives. In the first it is the host's root by id, with all capabilities over its new namespaces (with a user namespace of its own: over
+ * them only): it does what files of the host need that id for. Once its ids are mapped (SYNC_GO) it becomes the container's root, until init_run()
+ * makes it what the spec says.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -39,11 +40,12 @@ static int stage_host_id(struct init_plan *plan, int *host_root, struct err *e)
 		return err_sys(e, errno, "make the cgroup namespace");
 	if (plan->ns.how[NS_TIME] == NS_NEW && init_clocks(p->proc, &plan->offsets, e) < 0)
 		return -1;
-	if (init_sysctl(p->proc, plan->spec->linux, true, e) < 0)
+	if (init_sysctl(p->proc, plan->spec->linux, true, e) < 0 || sync_wait(p->sync, SYNC_GO, NULL, e) < 0)
 		return -1;
 	if (plan->ns.how[NS_MOUNT] != NS_NEW)
 		return 0;
-	/* The way to it may be closed to the container's root. */
+	/* The way to it may be closed to the container's root, or, where davit-runtime itself runs in a user namespace, open only to who has a
+	 * capability over the ids of its owners, which there is none over before they are mapped. */
 	*host_root = open(plan->mounts.rootfs_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return *host_root < 0 ? err_sys(e, errno, "open the root filesystem %s", plan->mounts.rootfs_path) : 0;
 }
@@ -123,8 +125,6 @@ static int stage_container_id(struct init_plan *plan, int host_root, struct err 
 	struct init_process *p = &plan->process;
 	bool own_user = has_own_user(plan);
 
-	if (sync_wait(p->sync, SYNC_GO, NULL, e) < 0)
-		return -1;
 	if (own_user && init_become_root(e) < 0)
 		return -1;
 	/* A change of ids makes /proc/self the host's root's. In a PID namespace of its own there is nobody who could look into this process yet. */

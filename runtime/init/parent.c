@@ -148,7 +148,7 @@ static int spawn_init(struct init_plan *plan, struct init_child *out, struct err
 	pid_t pid = clone_in_cgroup(&plan->process, plan->cgroup, (uint64_t)flags, &out->pidfd);
 
 	if (pid < 0)
-		return err_sys(e, errno, "make the container's namespaces");
+		return ns_make_failed(flags, errno, e);
 	if (pid == 0) {
 		close(out->sync);
 		joins ? init_intermediate(plan) : init_main(plan);

@@ -14,7 +14,7 @@ teardown() { common_teardown; }
 # same FUNCTION: what it prints with davit-runtime, $OURS, is what it prints with runc. A terminal may or may not echo the ^@ of script's empty stdin.
 same() {
 	local theirs
-	RUNTIME=$BIN/davit-runtime
+	RUNTIME=${OURS_AT:-$BIN/davit-runtime}
 	OURS=$("$@" 2>&1 | sed 's/\^@//g')
 	RUNTIME=$(command -v runc)
 	theirs=$("$@" 2>&1 | sed 's/\^@//g')
@@ -47,6 +47,69 @@ one() {
 	shows nosuid -v "$TMP/shared:/data:rw,nosuid,nodev,noexec,Z,rbind,rshared" davit-test sh -c 'grep " /data " /proc/mounts | cut -d" " -f4 | cut -d, -f1-4; grep -c "/data .*shared:" /proc/self/mountinfo'
 	shows '0 100000 65536' --uidmap 0:100000:65536 --gidmap 0:100000:65536 davit-test sh -c 'echo $(cat /proc/self/uid_map); id -u; stat -c %u /bin/busybox'
 	shows from-host -v "$TMP/shared:/data" --uidmap 0:100000:65536 davit-test cat /data/file
+}
+
+@test "user namespaces, volumes and security options are as with runc" {
+	subids_setup
+	mkdir "$TMP/shared"
+	echo from-host >"$TMP/shared/file"
+	echo '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 99}]}' >"$TMP/profile.json"
+	AS=(with_subids)
+	shows '2000000 5000' --userns=auto:size=5000 davit-test sh -c 'echo $(cat /proc/self/uid_map); stat -c %u /bin/busybox; touch /x && stat -c %u /x'
+	AS=()
+	shows 61234 -v "$TMP/shared:/over:O" -v "$TMP/shared:/own:U,ro" -v named:/etc/named -v /anonymous --user 61234 --mount type=tmpfs,destination=/t,tmpfs-mode=700,notmpcopyup \
+		davit-test sh -c 'cat /over/file; echo x >/over/new && ls /over; stat -c %u /own /own/file; ls -d /etc/named /anonymous; stat -c %a /t; grep -c " /anonymous " /proc/mounts'
+	[ ! -e "$TMP/shared/new" ]
+	shows hidepid --security-opt proc-opts=hidepid=invisible --security-opt mask=/etc/passwd:/etc --security-opt unmask=/proc/keys --security-opt "seccomp=$TMP/profile.json" \
+		--security-opt label=disable --privileged=false davit-test sh -c 'grep " /proc " /proc/mounts; cat /etc/passwd; ls /etc | wc -l; head -c1 /proc/keys | wc -c; mkdir /new 2>&1; grep Seccomp: /proc/self/status'
+	shows CapEff --privileged --group-add 77 --oom-score-adj 500 --tmpfs /root davit-test sh -c 'grep Cap /proc/self/status; ls /dev | sort | head -3; id -G; cat /proc/self/oom_score_adj; stat -c %a /root; test -w /proc/sys/kernel/hostname && echo writable'
+}
+
+user_life() {
+	run_user --rm davit-test sh -c 'cat /proc/self/uid_map; id; exit 3'
+	echo "run: $?"
+	run_user --rm --userns=keep-id --read-only -v "$TMP/home/shared:/s" --tmpfs /t:size=1m davit-test sh -c 'id -u; cat /s/file; echo x >/s/new; stat -c %u /s/new; touch /t/x && stat -c %u:%a /t /t/x; grep CapEff /proc/self/status'
+	echo "keep-id: $?"
+	run_user --rm --uidmap 0:0:1 --uidmap 1:1:1000 --gidmap 0:0:1000 davit-test cat /proc/self/uid_map
+	run_user --rm --pid host --ipc private --privileged --ulimit nofile=64:64 davit-test sh -c 'test -d /proc/1 && ulimit -n; grep CapEff /proc/self/status'
+	run_user -d --name u davit-test sh -c 'echo begun; exec sleep 100' >/dev/null
+	pod exec --user 5 --workdir /tmp --env A=b u sh -c 'id -u; pwd; echo $A; exit 4'
+	echo "exec: $?"
+	pod top u pid comm | tail -1
+	pod restart --time 0 u >/dev/null
+	pod logs u
+	pod kill u >/dev/null && pod wait u
+	pod rm u >/dev/null
+	pod ps --all --quiet
+}
+run_user() { pod run --network none "$@"; }
+user_clean() {
+	pod rm --all --force --time 0 >/dev/null
+	kill "$(find "$TMP" -name pause.pid -exec cat {} +)"
+	# The layers are of ids that only podman's own user namespace may remove.
+	AS=()
+	rm -rf "$TMP/root"
+}
+
+@test "an ordinary user's podman runs, keeps ids, executes, restarts and kills as with runc" {
+	subids_setup
+	chmod 755 "$TMP"
+	mkdir -p "$TMP/home/shared" "$TMP/home/xdg" "$TMP/home/bin"
+	echo from-host >"$TMP/home/shared/file"
+	cp "$BIN/davit-runtime" "$TMP/home/bin/" # the way to the build's folder may be closed to others
+	cp "$BATS_FILE_TMPDIR/image.tar" "$TMP/home/"
+	pod rm --all --force >/dev/null
+	rm -rf "$TMP/root" "$TMP/run" "$TMP/tmp"
+	mkdir "$TMP/root" "$TMP/run" "$TMP/tmp"
+	chown -R "$SUBIDS_USER:$SUBIDS_USER" "$TMP/home" "$TMP/root" "$TMP/run" "$TMP/tmp"
+	cd / # where it may be
+	AS=(with_subids setpriv "--reuid=$SUBIDS_USER" "--regid=$SUBIDS_USER" --clear-groups env "HOME=$TMP/home" "XDG_RUNTIME_DIR=$TMP/home/xdg")
+	"${AS[@]}" unshare --user true 2>/dev/null || skip "an ordinary user may not make user namespaces here"
+	OURS_AT=$TMP/home/bin/davit-runtime
+	later user_clean
+	pod import "$TMP/home/image.tar" davit-test
+	same user_life
+	[[ $OURS == *"3000000      65536"*"run: 3"*61234*from-host*"keep-id: 0"*"exec: 4"*begun*137 ]] || { echo "$OURS"; false; }
 }
 
 @test "limits, capabilities and devices are as with runc" {

@@ -13,12 +13,27 @@ podman_setup() {
 		>"$TMP/containers.conf"
 	export CONTAINERS_CONF=$TMP/containers.conf PODMAN_IGNORE_CGROUPSV1_WARNING=1
 	RUNTIME=$BIN/davit-runtime
+	AS=()
 	later podman_clean
 	pod import "$BATS_FILE_TMPDIR/image.tar" davit-test
 }
 
 pod() {
-	podman --root "$TMP/root" --runroot "$TMP/run" --tmpdir "$TMP/tmp" --storage-driver vfs --cgroup-manager cgroupfs --runtime "$RUNTIME" "$@" 2>>"$TMP/errors"
+	"${AS[@]}" podman --root "$TMP/root" --runroot "$TMP/run" --tmpdir "$TMP/tmp" --storage-driver vfs --cgroup-manager cgroupfs --runtime "$RUNTIME" "$@" 2>>"$TMP/errors"
+}
+
+# with_subids COMMAND…: where /etc/subuid and /etc/subgid give ids to "containers", for --userns=auto, and to an ordinary user of the name davit-user
+SUBIDS_USER=61234
+with_subids() {
+	# shellcheck disable=SC2016 # the inner shell expands it
+	unshare --mount sh -c 'for f in passwd group subuid subgid; do mount --bind "$0/$f" "/etc/$f"; done; exec "$@"' "$TMP/etc" "$@"
+}
+subids_setup() {
+	[ -u /usr/bin/newuidmap ] && [ -e /etc/subuid ] && [ -e /etc/subgid ] || skip "newuidmap is not installed"
+	mkdir "$TMP/etc"
+	printf '%s\n' containers:2000000:100000 davit-user:3000000:65536 | tee "$TMP/etc/subuid" >"$TMP/etc/subgid"
+	{ cat /etc/passwd; echo "davit-user:x:$SUBIDS_USER:$SUBIDS_USER::$TMP/home:/bin/sh"; } >"$TMP/etc/passwd"
+	{ cat /etc/group; echo "davit-user:x:$SUBIDS_USER:"; } >"$TMP/etc/group"
 }
 
 run_in() { pod run --network none --cgroup-parent "$CGROUP" "$@"; }
