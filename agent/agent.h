@@ -7,6 +7,7 @@
 #include <sys/types.h>
 #include "agent/db/db.h"
 #include "agent/db/event.h"
+#include "agent/job/group.h"
 #include "agent/job/hold.h"
 #include "agent/job/job.h"
 #include "config.pb-c.h"
@@ -32,6 +33,7 @@ struct agent {
 	struct event_bus events;
 	struct job_table jobs;
 	struct hold_table holds;
+	struct group_table groups;	/* of outgoing moves */
 	struct session_table *sessions; /* of exec and attach */
 	struct move_table *moves;	/* incoming ones */
 	struct store *store;		/* of snapshots */

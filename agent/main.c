@@ -189,6 +189,7 @@ static int open_state(struct agent *a, struct err *e)
 	if (!db || !snapshots || file_mkdir_p(a->moves_dir, 0700, e) < 0 || file_mkdir_p(snapshots, 0700, e) < 0)
 		return -1;
 	hold_table_init(&a->holds);
+	group_table_init(&a->groups);
 	job_table_init(&a->jobs);
 	a->db = db_open(db, e);
 	if (!a->db || idempotency_sweep(a->db, e) < 0 || db_operation_interrupt(a->db, e) < 0 || event_bus_init(&a->events, a->db, e) < 0)

@@ -31,7 +31,7 @@ int mover_start(const char *program, const Davit__MoverJob *job, int core_fd, st
 	char *const argv[] = { (char *)"davit-mover", NULL };
 	const struct proc_spawn s = { .path = program, .argv = argv, .fds = fds, .nfds = core_fd < 0 ? 3 : 4 };
 	memset(out, 0, sizeof(*out));
-	out->pidfd = out->report_fd = -1;
+	out->pidfd = out->report_fd = out->go_fd = -1;
 	if ((out->pid = proc_spawn(&s, &out->pidfd, e)) < 0)
 		return -1;
 	fd_closep(&job_read);
@@ -41,6 +41,8 @@ int mover_start(const char *program, const Davit__MoverJob *job, int core_fd, st
 		mover_close(out);
 		return -1;
 	}
+	if (job->group)
+		out->go_fd = steal_fd(&job_write);
 	return 0;
 }
 
@@ -68,6 +70,11 @@ int mover_next(struct mover *m, int timeout_ms, Davit__MoverReport **out, struct
 	}
 }
 
+int mover_go(const struct mover *m, struct err *e)
+{
+	return fd_write_all(m->go_fd, "g", 1, e);
+}
+
 int mover_cancel(struct mover *m, bool late, struct err *e)
 {
 	return proc_pidfd_kill(m->pidfd, late ? SIGALRM : SIGTERM, e);
@@ -76,6 +83,7 @@ int mover_cancel(struct mover *m, bool late, struct err *e)
 void mover_close(struct mover *m)
 {
 	fd_closep(&m->report_fd);
+	fd_closep(&m->go_fd);
 	if (m->pid > 0 && proc_wait(m->pid, END_MS, NULL) < 0) {
 		proc_pidfd_kill(m->pidfd, SIGKILL, NULL);
 		proc_wait(m->pid, END_MS, NULL);

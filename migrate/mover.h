@@ -12,6 +12,7 @@ struct mover {
 	pid_t pid;
 	int pidfd;     /* owned */
 	int report_fd; /* owned; readable when a report is there */
+	int go_fd;     /* owned; of a group's member: mover_go(); -1 */
 	struct buf partial;
 };
 
@@ -19,6 +20,8 @@ struct mover {
 int mover_start(const char *program, const Davit__MoverJob *job, int core_fd, struct mover *out, struct err *e);
 /* The next report, owned in *out. 1; 0: the mover ended (after its last report, or killed); -1 (ERR_TIMEOUT). */
 int mover_next(struct mover *m, int timeout_ms, Davit__MoverReport **out, struct err *e);
+/* To a group's member that waits for the others: all are as far. 0 or -1. */
+int mover_go(const struct mover *m, struct err *e);
 /* late: not because someone asked for it, but because its time is over. */
 int mover_cancel(struct mover *m, bool late, struct err *e);
 /* Waits for the process, after mover_next gave 0, and frees. Kills it if it does not end. */

@@ -4,6 +4,7 @@
  * table gives the rest. Each call takes at most one question to the target. */
 #include "migrate/recover.h"
 #include "base/log.h"
+#include "migrate/group.h"
 #include "migrate/journal.h"
 #include "migrate/mode.h"
 #include "migrate/resolve.h"
@@ -56,6 +57,8 @@ static int act(struct recovery *x, enum handover_action a, struct err *e)
 
 static int take(struct recovery *x, enum handover_event ev, struct err *e)
 {
+	if (group_event(x->r->folder, x->record->group, x->state, ev, &ev, e) < 0)
+		return -1;
 	const struct handover_rule *rule = handover_next(x->state, ev);
 	if (!rule)
 		return 0;

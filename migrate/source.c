@@ -59,6 +59,7 @@ static int send_offer(struct source *s, const Davit__ContainerStatus *status, st
 	offer.clock_policy = s->job->clock_policy;
 	offer.container_id = s->job->container_id;
 	offer.mode = s->job->mode;
+	offer.group = s->job->group;
 	offer.has_memory_bytes = 1;
 	offer.memory_bytes = s->bytes_total = stats->memory_bytes;
 	offer.has_layer_bytes = 1;
@@ -95,7 +96,8 @@ static int begin(struct source *s, const Davit__MoverJob *job, struct err *e)
 		s->job->timeout_ms = TIMEOUT_DEFAULT_MS;
 	if (record_init(&s->record, job->move_id, job->container, "source", job->peer, e) < 0 || record_state(&s->record, "offered", e) < 0 ||
 	    pb_set_str(&s->record.m->target_url, job->url ? job->url : "", e) < 0 ||
-	    pb_set_str(&s->record.m->source_url, job->source_url ? job->source_url : "", e) < 0)
+	    pb_set_str(&s->record.m->source_url, job->source_url ? job->source_url : "", e) < 0 ||
+	    (job->group && pb_set_str(&s->record.m->group, job->group, e) < 0))
 		return -1;
 	source_phase(s, "offer");
 	auto_pb(Davit__ContainerStatus) *status = core_get(&s->core, s->job->container, e);
@@ -145,7 +147,7 @@ static struct source *make(int core_fd, source_report *report, void *arg, struct
 		return NULL;
 	}
 	core_init(&s->core, core_fd);
-	s->journal.fd = -1;
+	s->journal.fd = s->meet_fd = -1;
 	s->state = SOURCE_OFFERED;
 	s->report = report;
 	s->report_arg = arg;
@@ -214,6 +216,8 @@ size_t source_poll(struct source *s, struct pollfd fds[SOURCE_POLL_MAX], int *ti
 		fds[n++] = (struct pollfd){ .fd = s->live.go, .events = POLLIN };
 	if (s->memory.out.len > 0)
 		fds[n++] = (struct pollfd){ .fd = s->channel[SOURCE_MEMORY].fd, .events = POLLOUT };
+	if (s->waits)
+		fds[n++] = (struct pollfd){ .fd = s->meet_fd, .events = POLLIN };
 	if (s->dump_id)
 		fds[n++] = (struct pollfd){ .fd = s->core.fd, .events = POLLIN };
 	*timeout_ms = (int)MIN(INT32_MAX, MAX(0, (left + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC));
@@ -248,6 +252,7 @@ void source_step(struct source *s)
 	if (s->finished)
 		return;
 	listen_to_core(s);
+	source_meet_step(s);
 	source_advance(s);
 	int64_t now = clock_now_ns(CLOCK_MONOTONIC);
 	if (!s->finished && now >= s->deadline) {

@@ -8,6 +8,8 @@
  *   [last round, last pass over the layer] → dump, its streams forwarded as they come → clock exchanges again → frozen → ready → COMMIT on disk →
  * commit → running → [the rest of the memory → filled] → the frozen copy is deleted → done.
  *
+ * A member of a group (migrate/group.h) waits for the others twice: before the pause (phase "gather") and before COMMIT ("agree").
+ *
  * Any failure before COMMIT lets the container go on here; one after it leaves the question to migrate/recover.h (ERR_IN_DOUBT). */
 #pragma once
 #include <poll.h>
@@ -20,7 +22,7 @@ struct source;
 
 /* Least room for source_pull. */
 #define SOURCE_PULL_MIN 4096
-#define SOURCE_POLL_MAX 7
+#define SOURCE_POLL_MAX 8
 
 /* Called when the record changed. phase: what is under way; total: bytes expected in all, 0 unknown. */
 typedef void source_report(void *arg, const Davit__MoveRecord *r, const char *phase, uint64_t total);
@@ -28,6 +30,8 @@ typedef void source_report(void *arg, const Davit__MoveRecord *r, const char *ph
 /* job is copied; core_fd is taken over (also on failure): a channel of the runtime core. The offer is queued on success; on failure the container
  * was not touched (obstacles: source_detail needs the object, so they are in *detail, owned, may be NULL). */
 struct source *source_new(const Davit__MoverJob *job, int core_fd, source_report *report, void *arg, Davit__Error **detail, struct err *e);
+/* Where a member of a group hears that the others are as far (a byte) or that nobody is left to say so (the end). Borrowed, non-blocking. */
+void source_meets_at(struct source *s, int fd);
 /* The same for one whose target runs and lacks memory: takes its journal up, offers to go on. ERR_STATE: it is not so. */
 struct source *source_resume(const Davit__MoverJob *job, int core_fd, source_report *report, void *arg, struct err *e);
 void source_free(struct source *s);

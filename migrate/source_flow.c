@@ -2,6 +2,7 @@
  * or outcome is which event. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "migrate/group.h"
 #include "migrate/source_private.h"
 
 /* Exchanges before the freeze, and after the dump where the best of those got old. */
@@ -71,7 +72,7 @@ static void act_dump(struct source *s)
 static void act_decide(struct source *s)
 {
 	if (!s->error.code)
-		source_event(s, EVENT_COMMIT);
+		source_meet(s, EVENT_COMMIT);
 }
 
 static void act_send_commit(struct source *s)
@@ -206,12 +207,23 @@ static int write_entry(struct source *s, const struct handover_rule *rule, struc
 	return 0;
 }
 
+/* What the group says is not known: the container stays as it is until migrate/recover.h knows. */
+static void leave_open(struct source *s, const struct err *why)
+{
+	s->error = *why;
+	finish(s, false);
+}
+
 bool source_event(struct source *s, enum handover_event ev)
 {
-	const struct handover_rule *rule = handover_next(s->state, ev);
 	struct err e = { 0 };
-	if (!rule || s->finished)
+	if (!handover_next(s->state, ev) || s->finished)
 		return false;
+	if (s->journal.fd >= 0 && group_event(s->job->moves_folder, s->job->group, s->state, ev, &ev, &e) < 0) {
+		leave_open(s, &e);
+		return true;
+	}
+	const struct handover_rule *rule = handover_next(s->state, ev);
 	if (write_entry(s, rule, &e) < 0) {
 		source_fail(s, EVENT_FAILED, &e, NULL);
 		return true;
@@ -228,17 +240,19 @@ void source_fail(struct source *s, enum handover_event ev, const struct err *why
 {
 	if (s->finished)
 		return;
+	bool tells = !s->error.code && s->state < SOURCE_COMMITTED && ev == EVENT_FAILED;
 	if (!s->error.code) {
 		s->error = *why;
 		s->detail = detail ? pb_dup(&detail->base, NULL) : NULL;
 		buf_consume(&s->out, s->out.len);
-		if (s->state < SOURCE_COMMITTED && ev == EVENT_FAILED)
-			stream_put_abort(&s->out, &s->error, s->detail, NULL);
 	}
 	if (s->journal.fd < 0)
 		finish(s, false);
 	else
 		source_event(s, ev);
+	/* Not if its group had committed already. */
+	if (tells && (s->journal.fd < 0 || s->state == SOURCE_ABORTING || s->state == SOURCE_ABORTED))
+		stream_put_abort(&s->out, &s->error, s->detail, NULL);
 }
 
 /* The mode that the target chose must be one that we can, and the one asked for. */
@@ -288,7 +302,7 @@ static void pings_done(struct source *s)
 	if (s->state != SOURCE_OFFERED)
 		return;
 	if (!s->apart)
-		source_event(s, EVENT_ACCEPTED);
+		source_meet(s, EVENT_ACCEPTED);
 	else if (source_live_start(s, &e) < 0)
 		fail_here(s, &e);
 }

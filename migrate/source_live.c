@@ -34,7 +34,7 @@ static int freeze(struct source *s, const char *why, struct err *e)
 	record_phase_end(&s->record, "copy", s->record.m->bytes);
 	if (s->channel[SOURCE_MEMORY].fd < 0 && source_memory_open(s, e) < 0)
 		return -1;
-	source_event(s, EVENT_ACCEPTED);
+	source_meet(s, EVENT_ACCEPTED);
 	return 0;
 }
 

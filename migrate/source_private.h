@@ -1,5 +1,5 @@
 /* What the source's files share: source.c (life, waiting), source_flow.c (frames and actions), source_data.c (streams into the upload), source_live.c
- * (rounds, the freeze, what follows), source_memory.c (the memory socket), source_layer.c (passes over the layer), source_clock.c. */
+ * (rounds, the freeze, what follows), source_memory.c (the memory socket), source_layer.c (passes over the layer), source_clock.c, source_meet.c. */
 #pragma once
 #include "migrate/clock_map.h"
 #include "migrate/clock_policy.h"
@@ -95,8 +95,11 @@ struct source {
 	bool closing; /* everything of the dump was queued */
 	bool frozen_sent;
 
-	int64_t deadline; /* CLOCK_MONOTONIC: the other side (or the core) must have spoken by then */
-	int64_t spoke;	  /* CLOCK_MONOTONIC: last bytes given to the transport */
+	int64_t deadline;	 /* CLOCK_MONOTONIC: the other side (or the core) must have spoken by then */
+	int64_t spoke;		 /* CLOCK_MONOTONIC: last bytes given to the transport */
+	int meet_fd;		 /* of a group's member, borrowed; -1: none */
+	enum handover_event met; /* what follows when all members are as far, while it waits for them */
+	int64_t waits;		 /* CLOCK_MONOTONIC: since when; 0: it does not */
 	bool finished, moved;
 	struct err error;
 	Davit__Error *detail;
@@ -169,3 +172,9 @@ int source_layer_broke(struct source *s, struct err *e);
 /* source_clock.c */
 void source_ping_start(struct source *s, uint32_t count);
 int source_pong(struct source *s, const Davit__StreamClockPong *pong, struct err *e);
+
+/* source_meet.c */
+/* EVENT_ACCEPTED (to freeze) or EVENT_COMMIT, at once or, in a group, when every member is as far. */
+void source_meet(struct source *s, enum handover_event ev);
+/* Looks whether they are. */
+void source_meet_step(struct source *s);

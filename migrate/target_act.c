@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "migrate/adapt.h"
 #include "migrate/compat.h"
+#include "migrate/group.h"
 #include "migrate/target_private.h"
 
 /* A restore of a large container reads all of its memory: this many times the silence that the source tolerates, with a sign of life in between. */
@@ -65,6 +66,8 @@ static int check_offer(struct target *t, const Davit__StreamOffer *o, struct err
 		return err_field(e, "offer.containerId", "a container's id has 32 hex digits");
 	if (o->source_url && (!str_prefix(o->source_url, "https://") || strlen(o->source_url) > SOURCE_URL_MAX))
 		return err_field(e, "offer.sourceUrl", "must begin with https:// and have at most %d bytes", SOURCE_URL_MAX);
+	if (o->group && group_check_id(o->group, e) < 0)
+		return -1;
 	return clock_policy_of(o->clock_policy ? o->clock_policy : "continue", &t->policy, e);
 }
 
@@ -103,6 +106,8 @@ static int open_journal(struct target *t, struct err *e)
 	    record_state(&t->record, handover_state_name(TARGET_OFFERED), e) < 0)
 		return -1;
 	t->record.m->has_tcp_reset = t->record.m->tcp_reset = t->tcp_reset;
+	if (t->offer->group && pb_set_str(&t->record.m->group, t->offer->group, e) < 0)
+		return -1;
 	if (journal_create(t->host.folder, t->id, &t->journal, e) < 0)
 		return -1;
 	return journal_append(&t->journal, TARGET_OFFERED, NULL, t->offer, t->record.m, true, e);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/clock.h"
 #include "base/log.h"
+#include "migrate/group.h"
 #include "migrate/target_private.h"
 
 #define RETRY_MS 1000
@@ -41,7 +42,8 @@ bool target_sleep(struct target *t, int ms)
 /* Entries that no decision rests on (ORDER_WRITE) may be missing; without those on disk the move does not go on. */
 static int write_entry(struct target *t, const struct handover_rule *rule, struct err *e)
 {
-	bool sync = rule->order == ORDER_SYNC;
+	/* A group's ready one has to be found as that, whatever becomes of the host: the others may go by its word. */
+	bool sync = rule->order == ORDER_SYNC || (rule->next == TARGET_READY && t->offer->group);
 	if (rule->next == rule->state || t->journal.fd < 0)
 		return 0;
 	int r = journal_append(&t->journal, rule->next, handover_event_name(rule->event), NULL, t->record.m, sync, e);
@@ -52,12 +54,27 @@ static int write_entry(struct target *t, const struct handover_rule *rule, struc
 	return r;
 }
 
+/* What a group's word makes of the event; tried again until the disk takes it. False: the agent ends. */
+static bool heed_group(struct target *t, enum handover_event *ev)
+{
+	struct err e = { 0 };
+	while (t->offer && group_event(t->host.folder, t->offer->group, t->state, *ev, ev, &e) < 0) {
+		log_err(LOG_LEVEL_ERROR, t->id, &e);
+		err_clear(&e);
+		if (!target_sleep(t, RETRY_MS))
+			return false;
+	}
+	return true;
+}
+
 bool target_event(struct target *t, enum handover_event ev)
 {
-	const struct handover_rule *rule = handover_next(t->state, ev);
 	struct err e = { 0 };
-	if (!rule)
+	if (!handover_next(t->state, ev))
 		return false;
+	if (!heed_group(t, &ev))
+		return true;
+	const struct handover_rule *rule = handover_next(t->state, ev);
 	pthread_mutex_lock(&t->lock);
 	record_state(&t->record, handover_state_name(rule->next), NULL);
 	pthread_mutex_unlock(&t->lock);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "agent/cli/progress.h"
 #include "base/clock.h"
+#include "migrate/group.h"
 
 static void print_summary(const Davit__MoveRecord *m)
 {
@@ -76,9 +77,10 @@ static int move(struct cli *c, int argc, char **argv, struct err *e)
 {
 	struct option_number bandwidth = { 0 }, timeout = { 0 }, downtime = { 0 }, rounds = { 0 };
 	const char *policy = NULL, *mode = NULL, *compress = NULL;
-	bool check = false, converge = false, reset = false;
+	bool check = false, converge = false, reset = false, group = false;
 	const struct option options[] = {
 		{ "check", 0, NULL, OPTION_FLAG, &check, "only see whether it could" },
+		{ "group", 0, NULL, OPTION_FLAG, &group, "several containers as one: they stand still together, and all go or none" },
 		{ "clock-policy", 0, "POLICY", OPTION_STRING, &policy, "continue (default), suspend or freeze" },
 		{ "mode", 0, "MODE", OPTION_STRING, &mode, "stop-and-copy, pre-copy, hybrid or post-copy; default: the best that both hosts can" },
 		{ "downtime", 0, "MS", OPTION_NUMBER, &downtime, "wanted standstill in milliseconds (default 100)" },
@@ -94,11 +96,13 @@ static int move(struct cli *c, int argc, char **argv, struct err *e)
 	auto_free char *path = NULL;
 	auto_pb(Davit__Operation) *op = NULL;
 	struct words words;
-	int r = cli_parse(c, options, argc, argv, 2, 2, false, &words, e);
+	int r = cli_parse(c, options, argc, argv, 2, GROUP_MAX + 1, false, &words, e);
 
 	if (r != 0)
 		return r < 0 ? -1 : 0;
-	body.target = words.v[1];
+	if (group ? words.n < 3 : words.n > 2)
+		return err_set(e, ERR_INVALID, 0, group ? "a group takes two containers or more, and a host" : "one container at a time, or --group");
+	body.target = words.v[words.n - 1];
 	body.clock_policy = (char *)(uintptr_t)policy;
 	body.has_check_only = body.check_only = check;
 	body.has_allow_tcp_reset = body.allow_tcp_reset = reset;
@@ -113,6 +117,8 @@ static int move(struct cli *c, int argc, char **argv, struct err *e)
 	body.has_auto_converge = body.auto_converge = converge;
 	body.has_timeout_s = timeout.given;
 	body.timeout_s = (uint32_t)MIN(timeout.value, (uint64_t)UINT32_MAX);
+	if (group)
+		return migrate_group(c, &words, &body, e);
 	path = cli_path(e, "/v1/containers/%s/migrate", words.v[0]);
 	op = path ? progress_run(c, path, &body.base, e) : NULL;
 	return op ? report(c, op, words.v[0], words.v[1], check, e) : -1;

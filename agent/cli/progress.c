@@ -72,11 +72,10 @@ static void draw(const Davit__Operation *op)
 		round);
 }
 
-static int cancel(struct cli *c, const char *id, struct err *e)
+int progress_cancel(struct cli *c, const char *id, struct err *e)
 {
 	auto_free char *path = mem_printf(e, "/v1/operations/%s/cancel", id);
 
-	/* That it has just ended is no failure. */
 	if (path)
 		client_call(c->client, "POST", path, NULL, NULL, NULL, &(struct err){ 0 });
 	return path ? 0 : -1;
@@ -97,7 +96,7 @@ static Davit__Operation *wait_for(struct cli *c, const char *id, struct err *e)
 		if (shown)
 			draw(op);
 		pb_freep(&op);
-		if (interrupted && !cancelled && cancel(c, id, e) < 0)
+		if (interrupted && !cancelled && progress_cancel(c, id, e) < 0)
 			return NULL;
 		cancelled = interrupted;
 		if (shown)
@@ -106,16 +105,22 @@ static Davit__Operation *wait_for(struct cli *c, const char *id, struct err *e)
 	return NULL;
 }
 
-Davit__Operation *progress_run(struct cli *c, const char *path, const ProtobufCMessage *body, struct err *e)
+Davit__Operation *progress_begin(struct cli *c, const char *path, const ProtobufCMessage *body, struct err *e)
 {
 	struct sigaction sa = { .sa_handler = on_interrupt };
-	auto_pb(Davit__Operation) *begun = NULL, *op = NULL;
+	Davit__Operation *op = NULL;
 
-	if (!path || !cli_client(c, e) || client_call(c->client, "POST", path, body, &davit__operation__descriptor, &begun, e) < 0)
+	if (!path || !cli_client(c, e) || client_call(c->client, "POST", path, body, &davit__operation__descriptor, &op, e) < 0)
 		return NULL;
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
-	op = wait_for(c, begun->id, e);
+	return op;
+}
+
+Davit__Operation *progress_end(struct cli *c, const char *id, struct err *e)
+{
+	auto_pb(Davit__Operation) *op = wait_for(c, id, e);
+
 	clear_line(c);
 	if (!op || str_eq(op->state, "succeeded"))
 		return steal_ptr(&op);
@@ -126,4 +131,11 @@ Davit__Operation *progress_run(struct cli *c, const char *path, const ProtobufCM
 	pb_error_get(op->error, e);
 	client_set_details(c->client, &op->error);
 	return NULL;
+}
+
+Davit__Operation *progress_run(struct cli *c, const char *path, const ProtobufCMessage *body, struct err *e)
+{
+	auto_pb(Davit__Operation) *begun = progress_begin(c, path, body, e);
+
+	return begun ? progress_end(c, begun->id, e) : NULL;
 }

@@ -7,45 +7,18 @@
 #include <stdio.h>
 #include <string.h>
 #include "agent/agent.h"
-#include "agent/config.h"
 #include "agent/db/container.h"
 #include "agent/db/operation.h"
+#include "agent/job/mover_args.h"
 #include "agent/view.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "migrate/codec.h"
-#include "migrate/mode.h"
 #include "migrate/mover.h"
 #include "migrate/recover.h"
 
 #define ASK_TIMEOUT_MS 5000
 #define FORCE_WAIT_MS 8000
 #define STORE_RETRY_MS 500
-/* Of a move's time limit, copying may take so much: then it freezes, or gives up by itself, which tells more than being cancelled. */
-#define COPY_SHARE_PERCENT 80
-#define DOWNTIME_MAX_MS 60000
-#define ROUNDS_LIMIT 1000
-
-struct move_args {
-	Davit__MoverJob job; /* strings owned by args or borrowed from the agent */
-	char *url, *peer, *policy, *id, *container_id, *mode, *compress;
-	int64_t timeout_ns; /* 0: none */
-	bool recover;	    /* no mover to start: its journal is there */
-};
-
-static void free_args(void *arg)
-{
-	struct move_args *m = arg;
-
-	free(m->url);
-	free(m->peer);
-	free(m->policy);
-	free(m->id);
-	free(m->container_id);
-	free(m->mode);
-	free(m->compress);
-	free(m);
-}
 
 static void set_bytes(ProtobufCBinaryData *to, protobuf_c_boolean *has, const char *text)
 {
@@ -92,8 +65,9 @@ struct outcome {
 	bool check; /* no move, so nothing of it is kept */
 	bool last;  /* the mover told how it ended */
 	bool failed;
-	bool late; /* its time was over */
-	struct err err;
+	bool late;     /* its time was over */
+	bool given_up; /* its group was: `others` tells why */
+	struct err err, others;
 	char state[64];
 };
 
@@ -132,8 +106,25 @@ static void take_report(struct job *j, Davit__MoverReport *r, struct outcome *o)
 	}
 }
 
-/* Reads reports until the mover ends. A cancel or the time limit is passed on; the mover heeds it unless it has committed. */
-static int follow(struct job *j, struct mover *m, int64_t timeout_ns, struct outcome *o, struct err *e)
+/* A group's member that waits for the others, as its mover tells: before the freeze, then before the commit. */
+static void look_for_waits(struct group_member *member, const struct mover *m, const Davit__MoverReport *r)
+{
+	if (member && r->phase && (str_eq(r->phase, "gather") || str_eq(r->phase, "agree")))
+		group_arrive(member, m, str_eq(r->phase, "gather") ? 1 : 2);
+}
+
+/* Whether the mover is to be told to take the move back. */
+static bool is_to_end(struct job *j, struct group_member *member, int64_t end, struct outcome *o)
+{
+	o->given_up = member && group_failed(member, &o->others);
+	o->late = !o->given_up && !job_cancelled(j) && clock_now_ns(CLOCK_MONOTONIC) > end;
+	if (o->given_up || o->late || job_cancelled(j))
+		log_info("move %s: %s", job_id(j), o->given_up ? "its group was given up" : o->late ? "over its time limit" : "cancelled");
+	return o->given_up || o->late || job_cancelled(j);
+}
+
+/* Reads reports until the mover ends. A cancel, the time limit or its group's end is passed on; the mover heeds it unless it has committed. */
+static int follow(struct job *j, struct mover *m, struct group_member *member, int64_t timeout_ns, struct outcome *o, struct err *e)
 {
 	int64_t end = timeout_ns ? clock_now_ns(CLOCK_MONOTONIC) + timeout_ns : INT64_MAX;
 	bool cancelled = false;
@@ -149,12 +140,12 @@ static int follow(struct job *j, struct mover *m, int64_t timeout_ns, struct out
 			*e = inner;
 			return -1;
 		}
-		if (got > 0)
+		if (got > 0) {
+			look_for_waits(member, m, r);
 			take_report(j, r, o);
-		if (!cancelled && (job_cancelled(j) || clock_now_ns(CLOCK_MONOTONIC) > end)) {
-			log_info("move %s: %s", job_id(j), job_cancelled(j) ? "cancelled" : "over its time limit");
+		}
+		if (!cancelled && is_to_end(j, member, end, o)) {
 			cancelled = true;
-			o->late = !job_cancelled(j);
 			mover_cancel(m, o->late, NULL);
 		}
 	}
@@ -240,7 +231,7 @@ static void serve_again(struct job *j, const char *target_url, struct outcome *o
 		log_err(LOG_LEVEL_WARN, job_id(j), &e);
 		return;
 	}
-	if (follow(j, &m, 0, o, &e) < 0)
+	if (follow(j, &m, NULL, 0, o, &e) < 0)
 		log_err(LOG_LEVEL_WARN, job_id(j), &e);
 	mover_close(&m);
 }
@@ -307,7 +298,9 @@ static int conclude(struct job *j, const struct move_args *args, struct outcome 
 	}
 	if (!o->failed && args->job.check_only && o->last)
 		return 0;
-	if (o->failed)
+	if (o->given_up)
+		*e = o->others;
+	else if (o->failed)
 		*e = o->err;
 	else if (o->late)
 		err_set(e, ERR_TIMEOUT, 0, "move %s took longer than its time limit and was taken back; the container goes on here", job_id(j));
@@ -318,6 +311,16 @@ static int conclude(struct job *j, const struct move_args *args, struct outcome 
 	return -1;
 }
 
+/* Before the mover is closed, to whom the others' last arrival may write just now. */
+static void leave_group(struct job *j, struct move_args *args, const struct outcome *o)
+{
+	struct err why = o->err;
+
+	if (!o->failed)
+		err_set(&why, job_cancelled(j) ? ERR_CANCELLED : ERR_INTERNAL, 0, "its move %s", job_cancelled(j) ? "was cancelled" : "ended");
+	group_leave(&args->member, str_eq(o->state, "done") ? NULL : &why);
+}
+
 static int run(struct job *j, void *arg, struct err *e)
 {
 	struct move_args *args = arg;
@@ -326,12 +329,14 @@ static int run(struct job *j, void *arg, struct err *e)
 
 	if (!args->recover) {
 		if (start_mover(j, args, &m, e) < 0) {
+			group_leave(&args->member, e);
 			if (!o.check && settle_untouched(j, &o, &o.err) == 0)
 				store_end(j, false, &o.err);
 			return -1;
 		}
-		if (follow(j, &m, args->timeout_ns, &o, &o.err) < 0)
+		if (follow(j, &m, args->member, args->timeout_ns, &o, &o.err) < 0)
 			o.failed = true;
+		leave_group(j, args, &o);
 		mover_close(&m);
 	}
 	if (!args->job.check_only && !str_eq(o.state, "done") && !str_eq(o.state, "aborted") && settle(j, &o, e) < 0)
@@ -339,76 +344,8 @@ static int run(struct job *j, void *arg, struct err *e)
 	return conclude(j, args, &o, e);
 }
 
-static const struct job_kind migrate_kind = { "migrate", "migrating", run, free_args };
-static const struct job_kind check_kind = { "migrate.check", "a check for a move", run, free_args };
-
-/* The strings that the mover's job needs. */
-static int fill(const struct agent *a, struct move_args *args, const Davit__MigrateRequest *m, const Davit__Container *c, const char *id,
-		struct err *e)
-{
-	const char *url = config_peer_url(a->config, m->target, e);
-
-	if (!url)
-		return -1;
-	args->url = mem_strdup(url, e);
-	args->peer = mem_strdup(m->target, e);
-	args->policy = mem_strdup(m->clock_policy ? m->clock_policy : "continue", e);
-	args->container_id = mem_strdup(c->id, e);
-	args->id = mem_strdup(id, e);
-	if (!args->url || !args->peer || !args->policy || !args->id || !args->container_id)
-		return -1;
-	mover_question(a, args->url, args->id, &args->job);
-	args->job.kind = (char *)(uintptr_t) "move";
-	args->job.has_timeout_ms = 0;
-	args->job.moves_folder = a->moves_dir;
-	args->job.container_id = args->container_id;
-	args->job.source_url = a->config->advertise_url;
-	args->job.peer = args->peer;
-	args->job.clock_policy = args->policy;
-	args->job.has_bandwidth = m->has_bandwidth;
-	args->job.bandwidth = m->bandwidth;
-	if ((m->mode && !(args->job.mode = args->mode = mem_strdup(m->mode, e))) ||
-	    (m->compress && !(args->job.compress = args->compress = mem_strdup(m->compress, e))))
-		return -1;
-	args->job.has_allow_tcp_reset = args->job.allow_tcp_reset = m->has_allow_tcp_reset && m->allow_tcp_reset;
-	args->job.has_downtime_ms = m->has_downtime_ms;
-	args->job.downtime_ms = m->downtime_ms;
-	args->job.has_max_rounds = m->has_max_rounds;
-	args->job.max_rounds = m->max_rounds;
-	args->job.has_auto_converge = m->has_auto_converge;
-	args->job.auto_converge = m->auto_converge;
-	args->job.has_copy_timeout_ms = m->has_timeout_s;
-	args->job.copy_timeout_ms = (uint32_t)MIN((uint64_t)m->timeout_s * 1000 * COPY_SHARE_PERCENT / 100, (uint64_t)UINT32_MAX);
-	args->job.has_check_only = args->job.check_only = m->has_check_only && m->check_only;
-	args->timeout_ns = m->has_timeout_s ? m->timeout_s * NSEC_PER_SEC : 0;
-	return 0;
-}
-
-static int check_request(const struct agent *a, const Davit__MigrateRequest *m, struct err *e)
-{
-	if (!a->tls.cert) {
-		err_set(e, ERR_STATE, 0, "this host has no certificate to show to other hosts");
-		return err_remedy(e, "set tlsCert, tlsKey and tlsCa in davitd's configuration");
-	}
-	if (!a->config->advertise_url) {
-		err_set(e, ERR_STATE, 0, "this host does not tell other hosts how to reach it");
-		return err_remedy(e, "set listen and advertiseUrl in davitd's configuration");
-	}
-	if (m->clock_policy && !str_eq(m->clock_policy, "continue") && !str_eq(m->clock_policy, "suspend") && !str_eq(m->clock_policy, "freeze"))
-		return err_field(e, "clockPolicy", "continue, suspend or freeze, not \"%s\"", m->clock_policy);
-	if (m->has_bandwidth && m->bandwidth < 1024)
-		return err_field(e, "bandwidth", "at least 1024 bytes/s");
-	if (m->has_timeout_s && m->timeout_s == 0)
-		return err_field(e, "timeoutS", "at least 1 second");
-	if (m->has_downtime_ms && (m->downtime_ms == 0 || m->downtime_ms > DOWNTIME_MAX_MS))
-		return err_field(e, "downtimeMs", "from 1 to %d", DOWNTIME_MAX_MS);
-	if (m->has_max_rounds && (m->max_rounds == 0 || m->max_rounds > ROUNDS_LIMIT))
-		return err_field(e, "maxRounds", "from 1 to %d", ROUNDS_LIMIT);
-	if (codec_check(m->compress, e) < 0)
-		return -1;
-	enum mode mode;
-	return m->mode ? mode_of(m->mode, &mode, e) : 0;
-}
+static const struct job_kind migrate_kind = { "migrate", "migrating", run, move_args_free };
+static const struct job_kind check_kind = { "migrate.check", "a check for a move", run, move_args_free };
 
 Davit__Operation *mover_job_start(struct agent *a, const char *container, const Davit__MigrateRequest *m, const char *unique, struct err *e)
 {
@@ -417,15 +354,15 @@ Davit__Operation *mover_job_start(struct agent *a, const char *container, const 
 	struct move_args *args;
 	char id[33];
 
-	if (!known || check_request(a, m, e) < 0 || str_random_hex(id, 16, e) < 0)
+	if (!known || move_args_check(a, m, e) < 0 || str_random_hex(id, 16, e) < 0)
 		return NULL;
 	if (*unique)
 		snprintf(id, sizeof(id), "%s", unique);
 	args = mem_new(1, sizeof(*args), e);
 	if (!args)
 		return NULL;
-	if (fill(a, args, m, known, id, e) < 0) {
-		free_args(args);
+	if (move_args_fill(a, args, m, known, id, e) < 0) {
+		move_args_free(args);
 		return NULL;
 	}
 	return job_start(a, check ? &check_kind : &migrate_kind, container, id, args, e);

@@ -76,6 +76,10 @@ static int do_move(const Davit__MoverJob *job, struct err *e)
 		report_end(NULL, NULL, e, early);
 		return -1;
 	}
+	if (job->group && !job->check_only) {
+		fd_set_nonblock(STDIN_FILENO, true, NULL);
+		source_meets_at(s, STDIN_FILENO);
+	}
 	if (http_move(job, s, cancel, e) < 0)
 		source_lost(s, e);
 	err_clear(e);
