@@ -31,8 +31,8 @@ static int add_estimate(Davit__Mobility *out, const char *peer, const Davit__Mov
 	x->bytes = out->memory_bytes + out->layer_bytes;
 	x->rate = m->rate;
 	x->total_ms = x->bytes * 1000 / m->rate;
-	/* Standing still costs what it did, and all of the time where memory is sent then. */
-	x->downtime_ms = (uint64_t)m->downtime_us / 1000;
+	/* Standing still costs what it did, and the time of the memory that is sent then: some, or all. */
+	x->downtime_ms = (uint64_t)m->downtime_us / 1000 + out->frozen_memory_bytes * 1000 / m->rate;
 	if (str_eq(m->mode, "stop-and-copy"))
 		x->downtime_ms = MAX(x->downtime_ms, x->total_ms);
 	return 0;
@@ -69,6 +69,9 @@ Davit__Mobility *mobility_of(struct agent *a, struct core *core, const char *nam
 	out->layer_bytes = found->layer_bytes;
 	out->has_memory_bytes = stats->has_memory_bytes;
 	out->memory_bytes = stats->memory_bytes;
+	/* CRIU's dump takes along what is not private to a process, or locked: the tracker leaves it alone (runtime/track/). */
+	out->has_frozen_memory_bytes = stats->has_memory_shared_bytes;
+	out->frozen_memory_bytes = MIN(stats->memory_shared_bytes + stats->memory_locked_bytes, stats->memory_bytes);
 	return estimate(a, out, e) < 0 ? NULL : steal_ptr(&out);
 }
 

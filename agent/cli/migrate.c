@@ -40,6 +40,18 @@ void migrate_tell(const Davit__Operation *op, const char *name, const char *targ
 		print_summary(op->move);
 }
 
+/* Not worth a word below. */
+#define FROZEN_LEAST (1 << 20)
+
+static void print_frozen(const Davit__Mobility *m)
+{
+	char bytes[32];
+
+	if (m->frozen_memory_bytes >= FROZEN_LEAST)
+		printf("%s of it go while the container stands still: shared memory, tmpfs, locked pages\n",
+		       str_human_bytes(m->frozen_memory_bytes, bytes, sizeof(bytes)));
+}
+
 /* What it would take, as far as is known. */
 static void print_estimate(const struct cli *c, const char *name, const char *target)
 {
@@ -58,9 +70,11 @@ static void print_estimate(const struct cli *c, const char *name, const char *ta
 		       str_human_bytes(x->rate, rate, sizeof(rate)), str_human_bytes(x->bytes, bytes, sizeof(bytes)),
 		       str_human_ns(x->total_ms * NSEC_PER_MSEC, total, sizeof(total)),
 		       str_human_ns(x->downtime_ms * NSEC_PER_MSEC, down, sizeof(down)));
+		print_frozen(m);
 		return;
 	}
 	printf("%s of memory and files would go\n", str_human_bytes(m->memory_bytes + m->layer_bytes, bytes, sizeof(bytes)));
+	print_frozen(m);
 }
 
 static int report(const struct cli *c, const Davit__Operation *op, const char *name, const char *target, bool check, struct err *e)

@@ -44,6 +44,8 @@ static void memory(const struct cgroup *c, Davit__ContainerStats *out)
 	int64_t limit = cgroup_read_key(h->fd, h->unified ? "memory.max" : "memory.limit_in_bytes", NULL);
 	FILL(memory_limit_bytes, limit >= V1_NO_LIMIT ? -1 : limit);
 	FILL(oom_kills, cgroup_oom_kills(c));
+	FILL(memory_shared_bytes, cgroup_read_key(h->fd, "memory.stat", h->unified ? "shmem" : "total_shmem"));
+	FILL(memory_locked_bytes, cgroup_read_key(h->fd, "memory.stat", h->unified ? "unevictable" : "total_unevictable"));
 }
 
 /* Adds up the numbers behind `key` in lines like "8:0 Read 4096" (v1) or "8:0 rbytes=4096 wbytes=0" (v2). */
