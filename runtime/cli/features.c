@@ -15,6 +15,8 @@
 
 static const char *const hooks[] = { "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop" };
 
+static const char *const heeded_annotations[] = { LANDLOCK_ANNOTATION, LANDLOCK_ANNOTATION ".", SUPERVISE_ANNOTATION, SUPERVISE_ANNOTATION "." };
+
 static int add_enabled(Davit__OciEnabled **field, bool enabled, struct err *e)
 {
 	*field = pb_new(&davit__oci_enabled__descriptor, e);
@@ -54,7 +56,7 @@ static int add_linux(Davit__OciFeaturesLinux *l, struct err *e)
 	if (!l->cgroup || !l->seccomp || !l->mount_extensions)
 		return -1;
 	l->cgroup->has_v1 = l->cgroup->v1 = l->cgroup->has_v2 = l->cgroup->v2 = l->cgroup->has_rdma = l->cgroup->rdma = true;
-	l->cgroup->has_systemd = l->cgroup->has_systemd_user = true;
+	l->cgroup->has_systemd = l->cgroup->systemd = l->cgroup->has_systemd_user = l->cgroup->systemd_user = true;
 	if (seccomp_features(l->seccomp, e) < 0 || add_enabled(&l->mount_extensions->idmap, true, e) < 0)
 		return -1;
 	return add_enabled(&l->apparmor, true, e) < 0 || add_enabled(&l->selinux, true, e) < 0 ? -1 : add_enabled(&l->intel_rdt, false, e);
@@ -114,6 +116,10 @@ static int run(struct cli *c, int argc, char **argv, struct err *e)
 			return -1;
 	for (size_t i = 0; mount_option_name(i); i++)
 		if (pb_push_str(&f->n_mount_options, &f->mount_options, mount_option_name(i), e) < 0)
+			return -1;
+	/* A name that ends with a dot stands for all that begin so. */
+	for (size_t i = 0; i < ARRAY_LEN(heeded_annotations); i++)
+		if (pb_push_str(&f->n_potentially_unsafe_config_annotations, &f->potentially_unsafe_config_annotations, heeded_annotations[i], e) < 0)
 			return -1;
 	f->linux = pb_new(&davit__oci_features_linux__descriptor, e);
 	if (!f->linux || add_linux(f->linux, e) < 0 || add_annotation(f, "davit.version", DAVIT_VERSION, e) < 0 ||

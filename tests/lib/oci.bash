@@ -19,7 +19,7 @@ dr() { "$BIN/davit-runtime" --root "$STATE" "$@"; }
 stop_all() {
 	local dir
 	for dir in "$STATE"/*/; do
-		[ -f "$dir/lock" ] && dr delete --force "$(basename "$dir")"
+		[ -f "$dir/config.json" ] && dr delete --force "$(basename "$dir")"
 	done
 	return 0
 }
