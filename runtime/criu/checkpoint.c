@@ -28,6 +28,7 @@
 #include "runtime/criu/criu.h"
 #include "runtime/criu/external.h"
 #include "runtime/criu/obstacle.h"
+#include "runtime/criu/network.h"
 #include "runtime/criu/options.h"
 #include "runtime/criu/sockets.h"
 #include "runtime/criu/timerfds.h"
@@ -73,6 +74,7 @@ struct checkpoint {
 	Criu__CriuOpts *opts;
 	struct no_serving none;
 	int fds[3], timens;
+	struct inside_reader inside;
 };
 
 static void checkpoint_free(struct checkpoint *c)
@@ -91,6 +93,7 @@ static void checkpoint_free(struct checkpoint *c)
 	mem_freep(&c->criu);
 	strv_free(&c->stdio);
 	free(c->clock.boot_id);
+	inside_read_drop(&c->inside);
 }
 
 static int open_container(struct checkpoint *c, const char *id, struct err *e)
@@ -144,7 +147,8 @@ static struct obstacle_scan scan_of(const struct checkpoint *c)
 				       .shell_job = c->o->shell_job,
 				       .ext_unix_sk = c->o->ext_unix_sk,
 				       .init = c->state->pid,
-				       .spec = c->spec };
+				       .spec = c->spec,
+				       .network = c->network };
 }
 
 /* What CRIU would find only by waiting, or name by its consequence: processes that exec put in, tracers. */
@@ -220,7 +224,9 @@ static int fill_opts(struct checkpoint *c, Criu__CriuOpts *opts, struct err *e)
 static int save_beside(struct checkpoint *c, struct err *e)
 {
 	timens_sample_again(&c->clock); /* all timers have been read by now: what was left of them then is no less than now */
-	return external_stdio_write(c->images, &c->stdio, e) < 0 ? -1 : clocks_record(c->images, &c->clock, c->state->own_timens, e);
+	if (external_stdio_write(c->images, &c->stdio, e) < 0 || clocks_record(c->images, &c->clock, c->state->own_timens, e) < 0)
+		return -1;
+	return c->inside.pid > 0 ? network_record(&c->inside, c->images, c->obstacles, e) : 0;
 }
 
 static int save(struct checkpoint *c, struct err *e)
@@ -250,7 +256,14 @@ static int record_timers(const struct checkpoint *c, struct err *e)
 	return cgroup_pids(c->cgroup, &pids, &n, e) < 0 ? -1 : timerfds_record(pids, n, c->state->pid, c->images, e);
 }
 
-/* Clocks and timers are read while the tasks stand still: at the first notification after the freeze. */
+static int record_stopped(struct checkpoint *c, struct err *e)
+{
+	if (timens_sample(c->state->pid, &c->clock, e) < 0 || record_timers(c, e) < 0)
+		return -1;
+	return !c->o->pre_dump && c->inside.pid == 0 && network_may_differ(c->spec) ? inside_read_begin(c->state->pid, c->network, &c->inside, e) : 0;
+}
+
+/* Clocks, timers and the network are read while the tasks stand still: at the first notification after the freeze. */
 static int on_notify(void *arg, const char *action, pid_t pid, int fd, struct err *e)
 {
 	struct checkpoint *c = arg;
@@ -259,7 +272,7 @@ static int on_notify(void *arg, const char *action, pid_t pid, int fd, struct er
 	if (str_eq(action, "status-ready"))
 		return on_lazy_ready(c, e);
 	if (str_eq(action, "network-lock") || (str_eq(action, "query-ext-files") && !c->clock.has_container_monotonic))
-		return timens_sample(c->state->pid, &c->clock, e) < 0 ? -1 : record_timers(c, e);
+		return record_stopped(c, e);
 	return 0;
 }
 
@@ -385,7 +398,8 @@ int container_checkpoint(const struct runtime *rt, const char *id, const struct 
 							      .work = -1,
 							      .clock = DAVIT__CLOCK_SAMPLE__INIT,
 							      .none = { -1, -1, "", "" },
-							      .timens = -1 };
+							      .timens = -1,
+							      .inside = INSIDE_READER_NONE };
 	auto_pb(Davit__ObstacleList) *own = NULL;
 
 	if (open_container(&c, id, e) < 0 || open_folders(&c, e) < 0 ||

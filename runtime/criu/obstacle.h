@@ -10,6 +10,7 @@
 #include "core.pb-c.h"
 #include "oci.pb-c.h"
 #include "spec.pb-c.h"
+#include "state.pb-c.h"
 
 struct obstacle_kind {
 	const char *kind;   /* "io_uring" */
@@ -35,9 +36,10 @@ struct obstacle_scan {
 	bool tcp_close;	 /* established connections are closed, not kept */
 	bool file_locks; /* locks are dumped */
 	bool shell_job;
-	bool ext_unix_sk;	    /* a datagram socket to the outside is let go */
-	pid_t init;		    /* of the container */
-	const Davit__OciSpec *spec; /* NULL: what is not seen from outside is not told */
+	bool ext_unix_sk;		      /* a datagram socket to the outside is let go */
+	pid_t init;			      /* of the container */
+	const Davit__OciSpec *spec;	      /* NULL: what is not seen from outside is not told */
+	const Davit__RuntimeNetwork *network; /* its attachments, or NULL */
 };
 /* The part of the look that costs next to nothing: tracers, sessions and exec sessions, which CRIU itself would only find by waiting. 0 or -1. */
 int criu_obstacles_early(const pid_t *pids, size_t n, const struct obstacle_scan *o, Davit__ObstacleList *out, struct err *e);

@@ -22,6 +22,7 @@
 #include "runtime/criu/criu.h"
 #include "runtime/criu/external.h"
 #include "runtime/criu/images.h"
+#include "runtime/criu/network.h"
 #include "runtime/criu/options.h"
 #include "runtime/criu/stage.h"
 #include "runtime/criu/timers.h"
@@ -228,7 +229,8 @@ static int run_hooks(struct create *c, const char *status, bool poststart, struc
 
 static int setup_namespaces(struct restore *r, pid_t pid, struct err *e)
 {
-	if (cgroup_attach(r->c.cgroup, pid, e) < 0 || create_network_of(&r->c, pid, e) < 0)
+	if (cgroup_attach(r->c.cgroup, pid, e) < 0 || network_restore_settings(r->c.spec, pid, e) < 0 || create_network_of(&r->c, pid, e) < 0 ||
+	    network_restore(r->images, r->c.spec, pid, r->c.network, e) < 0)
 		return -1;
 	r->c.state->has_pid = true;
 	r->c.state->pid = pid;

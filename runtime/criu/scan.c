@@ -142,6 +142,8 @@ Davit__ObstacleList *criu_obstacles(const pid_t *pids, size_t n, const struct ob
 		rc = scan_locks(&s, e);
 	if (rc == 0)
 		rc = scan_sockets(&s, e);
+	if (rc == 0)
+		rc = scan_network(&s, e);
 	mountinfo_free(&s.mounts);
 	return rc == 0 ? steal_ptr(&out) : NULL;
 }

@@ -19,3 +19,4 @@ int scan_namespaces(struct scan *s, pid_t pid, struct err *e);
 int scan_status(struct scan *s, pid_t pid, struct err *e);
 int scan_locks(struct scan *s, struct err *e);
 int scan_sockets(struct scan *s, struct err *e);
+int scan_network(struct scan *s, struct err *e);

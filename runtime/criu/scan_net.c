@@ -12,13 +12,18 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/proc.h"
 #include "proto/pb.h"
 #include "runtime/criu/scan.h"
+#include "runtime/net/backlog.h"
 #include "runtime/net/nl.h"
 
+#define BACKLOG_MAX 64
+#define BACKLOG_LOOK_MS 100
 #define TCP_ESTABLISHED 1 /* unix_diag tells states in TCP's numbers */
 
 int scan_locks(struct scan *s, struct err *e)
@@ -187,6 +192,35 @@ static int read_answers(struct scan *s, const struct held_list *l, int sock, str
 	}
 }
 
+static int look_at_backlog(struct scan *s, const struct held_list *l, uint32_t inode, struct err *e)
+{
+	const struct held *h = held_find(l, inode);
+	Davit__Obstacle *o = h ? scan_add(s, h->pid, "in_flight", NULL, e) : NULL;
+	if (!o)
+		return h ? -1 : 0;
+	o->has_fd = true;
+	o->fd = h->fd;
+	return 0;
+}
+
+/* A server accepts within the moment that it takes to look twice; one that has still not is busy with other things. */
+static int scan_backlog(struct scan *s, const struct held_list *l, int netns, struct err *e)
+{
+	uint32_t first[BACKLOG_MAX], again[BACKLOG_MAX];
+	int n = backlog_find(netns, first, BACKLOG_MAX, e), m = 0, rc = n < 0 ? -1 : 0;
+
+	if (n > 0) {
+		(void)nanosleep(&(struct timespec){ .tv_nsec = BACKLOG_LOOK_MS * NSEC_PER_MSEC }, NULL);
+		m = backlog_find(netns, again, BACKLOG_MAX, e);
+		rc = m < 0 ? -1 : 0;
+	}
+	for (int i = 0; i < n && rc == 0; i++)
+		for (int k = 0; k < m && rc == 0; k++)
+			if (first[i] && first[i] == again[k])
+				rc = look_at_backlog(s, l, first[i], e);
+	return rc;
+}
+
 int scan_sockets(struct scan *s, struct err *e)
 {
 	struct held_list l = { 0 };
@@ -202,6 +236,8 @@ int scan_sockets(struct scan *s, struct err *e)
 	if (rc == 0 && netns >= 0 && l.n > 0) {
 		auto_close int sock = nl_socket_in(netns, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG, e);
 		rc = sock < 0 || ask(sock, e) < 0 ? -1 : read_answers(s, &l, sock, e);
+		if (rc == 0)
+			rc = scan_backlog(s, &l, netns, e);
 	}
 	free(l.v);
 	return rc;

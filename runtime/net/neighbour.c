@@ -23,6 +23,7 @@ static Davit__Neighbour *describe(struct nl_sock *ns, struct rtnl_neigh *found, 
 	auto_pb(Davit__Neighbour) *n = pb_new(&davit__neighbour__descriptor, e);
 	if (!n || pb_set_str(&n->interface, interface, e) < 0 || pb_set_str(&n->address, address, e) < 0 || pb_set_str(&n->mac, mac, e) < 0)
 		return NULL;
+	n->has_permanent = n->permanent = rtnl_neigh_get_state(found) & NUD_PERMANENT;
 	return steal_ptr(&n);
 }
 
@@ -74,7 +75,7 @@ static int add_one(struct nl_sock *ns, int ifindex, const Davit__Neighbour *n, s
 		rtnl_neigh_set_ifindex(entry, ifindex);
 		rtnl_neigh_set_dst(entry, address);
 		rtnl_neigh_set_lladdr(entry, mac);
-		rtnl_neigh_set_state(entry, NUD_STALE);
+		rtnl_neigh_set_state(entry, n->permanent ? NUD_PERMANENT : NUD_STALE);
 		rc = rtnl_neigh_add(ns, entry, NLM_F_CREATE | NLM_F_REPLACE);
 		if (rc < 0)
 			rc = nl_fail(e, rc, "add neighbour %s", n->address);

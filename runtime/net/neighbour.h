@@ -2,7 +2,7 @@
  *
  * It moves with the container. Sockets that leave CRIU's repair mode send at once, while the container's port is not in the bridge yet; without
  * an entry that asks by ARP into the void, and the kernel asks again only after a second, for which every peer waits. An entry comes
- * as stale: it is used at once, and checked. */
+ * as stale: it is used at once, and checked. One that was set by hand stays so. */
 #pragma once
 #include "core.pb-c.h"
 #include "runtime/net/nl.h"

@@ -277,3 +277,32 @@ int nft_moved(const char *elements, bool v6, struct err *e)
 		return -1;
 	return run(&whole, NULL, e);
 }
+
+int nft_save(struct buf *out, struct err *e)
+{
+	auto_buf struct buf script = { 0 };
+	if (buf_puts(&script, "list ruleset\n", e) < 0 || run(&script, out, e) < 0)
+		return -1;
+	if (out->len && (strstr(out->data, "xt match \"") || strstr(out->data, "xt target \"")))
+		return err_set(e, ERR_UNSUPPORTED, 0, "rules of iptables' compatibility layer");
+	return 0;
+}
+
+/* A script can also read files. */
+static bool includes(const char *script)
+{
+	for (const char *line = script; line; line = strchr(line, '\n')) {
+		line += strspn(line, " \t\n;{}");
+		if (str_prefix(line, "include"))
+			return true;
+	}
+	return false;
+}
+
+int nft_load(const char *script, struct err *e)
+{
+	auto_buf struct buf whole = { 0 };
+	if (includes(script))
+		return err_set(e, ERR_INVALID, 0, "a ruleset that includes files");
+	return buf_printf(&whole, e, "flush ruleset\n%s", script) < 0 ? -1 : run(&whole, NULL, e);
+}

@@ -2,6 +2,7 @@
 #pragma once
 #include <stdbool.h>
 #include "base/err.h"
+#include "base/str.h"
 #include "state.pb-c.h"
 
 /* Masquerades what leaves `net` for elsewhere. Idempotent. */
@@ -14,3 +15,9 @@ int nft_unpublish(const Davit__NetworkAttachment *a, struct err *e);
 /* Packets of these connections that only cross a bridge here are not tracked, for a day: "address . port . address . port" each, with commas between.
  */
 int nft_moved(const char *elements, bool v6, struct err *e);
+
+/* The whole ruleset of the caller's network namespace as a script that makes it anew; empty if there is none. ERR_UNSUPPORTED: it has parts of
+ * iptables' compatibility layer that no script can tell. 0 or -1. */
+int nft_save(struct buf *out, struct err *e);
+/* Puts such a script in the place of all there is. ERR_INVALID: it is more than a ruleset. 0 or -1. */
+int nft_load(const char *script, struct err *e);

@@ -8,10 +8,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <time.h>
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "proto/pb.h"
+#include "runtime/net/backlog.h"
 #include "runtime/net/net.h"
 #include "runtime/net/reset.h"
 #include "runtime/serve/ops.h"
@@ -24,6 +27,9 @@
 #define LOG_MAX_FILES 3
 #define PUT_AWAY_WAIT_MS 60000
 #define MONITOR_WAIT_MS 5000
+/* How often, and for how long at most each time, a container whose listening sockets have a backlog is let run once more before it is paused. */
+#define BACKLOG_TRIES 8
+#define BACKLOG_WAIT_MS 50
 
 struct launch lifecycle_monitor(const Davit__ContainerSpec *s, const struct place *p, const struct strv *command)
 {
@@ -219,6 +225,43 @@ static int note_pause(const Davit__ContainerStatus *s, const struct place *p, bo
 	return record_save(p, r, false, e);
 }
 
+/* Whether a connection waits to be accepted. CRIU cannot take it along, and its peer takes it for established: what it asks would be lost. */
+static bool has_backlog(pid_t pid)
+{
+	char path[64];
+	uint32_t inode;
+	struct err e = { 0 };
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	auto_close int netns = open(path, O_RDONLY | O_CLOEXEC);
+	return netns >= 0 && backlog_find(netns, &inode, 1, &e) > 0;
+}
+
+static int let_go(const struct request *r, const struct place *p, struct err *e)
+{
+	return hold(p, r->name, false, e) < 0 || container_resume(&r->core->rt, r->name, e) < 0 ? -1 : 0;
+}
+
+/* A server accepts what waits as soon as it may: if the freeze came right in between, it gets a moment more. One that does not accept for so long
+ * is stopped as it is, and the dump will say so. */
+static int pause_once(const struct request *r, const struct place *p, const Davit__ContainerStatus *s, bool was_running, bool last, struct err *e)
+{
+	bool held = r->msg->pause->hold_network;
+	struct err undo = { 0 };
+	if (was_running && container_pause(&r->core->rt, r->name, e) < 0)
+		return -1;
+	int rc = note_pause(s, p, was_running, held, e);
+	if (rc == 0 && (!was_running || !held || last || !file_exists(AT_FDCWD, p->network) || !has_backlog(s->pid)))
+		return 1;
+	if (was_running && let_go(r, p, &undo) < 0) {
+		if (rc == 0)
+			*e = undo;
+		else
+			log_err(LOG_LEVEL_ERROR, "undo pause", &undo);
+		return -1;
+	}
+	return rc;
+}
+
 int op_pause(const struct request *r, struct answer *a, struct err *e)
 {
 	auto_place p = { 0 };
@@ -226,14 +269,13 @@ int op_pause(const struct request *r, struct answer *a, struct err *e)
 	if (!s || place_of(r->core, r->name, &p, e) < 0)
 		return -1;
 	bool was_running = str_eq(s->state, "running");
-	if (was_running && container_pause(&r->core->rt, r->name, e) < 0)
-		return -1;
-	if (note_pause(s, &p, was_running, r->msg->pause->hold_network, e) == 0)
-		return answer_status(a, r->core, r->name, e);
-	struct err undo = { 0 };
-	if (was_running && (hold(&p, r->name, false, &undo) < 0 || container_resume(&r->core->rt, r->name, &undo) < 0))
-		log_err(LOG_LEVEL_ERROR, "undo pause", &undo);
-	return -1;
+	int rc = 0;
+	for (int tries = 0; rc == 0; tries++) {
+		if (tries > 0)
+			(void)nanosleep(&(struct timespec){ .tv_nsec = MIN(1L << tries, BACKLOG_WAIT_MS) * NSEC_PER_MSEC }, NULL);
+		rc = pause_once(r, &p, s, was_running, tries == BACKLOG_TRIES, e);
+	}
+	return rc < 0 ? -1 : answer_status(a, r->core, r->name, e);
 }
 
 /* From its first resume on a restored container is like any other: its layer is its own. */

@@ -180,13 +180,15 @@ int op_check(const struct request *r, struct answer *a, struct err *e)
 	auto_pb(Davit__OciSpec) *spec = state_dir_open(r->core->rt.root, r->name, false, &dir, e) < 0 ? NULL : state_spec(&dir, e);
 	if (!spec)
 		return -1;
-	const struct obstacle_scan scan = { .file_locks = true, .init = s->pid, .spec = spec }; /* as op_dump will ask CRIU */
+	auto_place p = { 0 };
+	if (place_of(r->core, r->name, &p, e) < 0)
+		return -1;
+	auto_pb(Davit__RuntimeNetwork) *network = file_exists(AT_FDCWD, p.network) ? net_load(p.network, e) : NULL;
+	/* As op_dump will ask CRIU. */
+	const struct obstacle_scan scan = { .file_locks = true, .init = s->pid, .spec = spec, .network = network };
 	a->reply->result_case = DAVIT__CORE_REPLY__RESULT_OBSTACLES;
 	a->reply->obstacles = criu_obstacles(pids, n, &scan, e);
 	if (!a->reply->obstacles)
-		return -1;
-	auto_place p = { 0 };
-	if (place_of(r->core, r->name, &p, e) < 0)
 		return -1;
 	(void)layer_bytes(p.layer, &a->reply->obstacles->layer_bytes, NULL); /* an estimate, as the container goes on writing */
 	a->reply->obstacles->has_layer_bytes = true;

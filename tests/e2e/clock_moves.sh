@@ -5,7 +5,7 @@
 # either clock and the worst bound in µs, moves whose error passed their bound, downtimes, steps back as the records and as the watcher saw them. The
 # error is the true one: both hosts are one machine, whose one clock tells how long the container really stood still.
 # Fails if a clock went back, or if an error passed its bound.
-set -eu
+set -euo pipefail
 moves=${1:-1000}
 out=${2:-/dev/null}
 mode=${3:-stop-and-copy}

@@ -6,13 +6,15 @@ HOSTS_NAMES="a b c"
 load ../lib/suite
 
 setup_file() {
-	suite_needs python3 || return 0
+	suite_needs python3 nft || return 0
 	[ -e /proc/sys/net/ipv6 ] || { export SUITE_SKIP="this kernel has no IPv6"; return 0; }
 	suite_up network
 	jq '.networks[0] |= (.subnet = "10.92.0.0/24" | .gateway = "10.92.0.1" | .subnet6 = "fd92::/64" | .gateway6 = "fd92::1" | del(.uplink))' \
 		"$HOSTS_DIR/c/davitd.json" >"$HOSTS_DIR/c/changed"
 	mv "$HOSTS_DIR/c/changed" "$HOSTS_DIR/c/davitd.json"
-	suite_start net "$DAVIT_BUILD/tools/peer=/bin/peer"
+	local h
+	for h in $HOSTS_NAMES; do echo '{"capabilities": ["CAP_NET_ADMIN"]}' >"$HOSTS_DIR/$h/policy.json"; done
+	suite_start net "$DAVIT_BUILD/tools/peer=/bin/peer" "$(command -v nft)=/usr/sbin/nft" "$(command -v ip)=/usr/sbin/ip"
 }
 teardown_file() { suite_down; }
 setup() {
@@ -73,6 +75,29 @@ client_go() { # after the move: the client's own verdict
 	answers fd91::a5b:a
 }
 
+@test "new connections all the while: none is lost, whatever state the freeze finds it in" {
+	web
+	client_start storm 10.91.0.10
+	davit_on a migrate web host-b
+	davit_on b migrate web host-a
+	davit_on a migrate --mode stop-and-copy web host-b
+	client_go
+}
+
+@test "connections that nobody accepts are named before, and stay where they are" {
+	web
+	client_start waiting 10.91.0.10
+	run davit_on a migrate --check web host-b
+	[ "$status" != 0 ]
+	[[ $output == *"waiting to be accepted"* ]] || { echo "$output"; false; }
+	run davit_on a migrate web host-b
+	[ "$status" != 0 ]
+	[[ $output == *"waiting to be accepted"* ]] || { echo "$output"; false; }
+	davit_on a exec web -- /bin/touch /tmp/accept
+	client_go
+	davit_on a migrate web host-b
+}
+
 @test "a connection over a published port goes on after a move, though its host's port is gone" {
 	web --publish 7700:7000
 	client_start published 10.90.0.1 7700
@@ -116,4 +141,57 @@ leads_to_b() { bridge -n "dv$HOSTS_TAG-switch" fdb show br data | grep -F "$1 de
 	davit_on a migrations ls --json | jq -e '.migrations[0].tcpReset'
 	# Its listening socket is as it was.
 	in_host c python3 "$BATS_TEST_DIRNAME/peer.py" ask "$(davit_on c inspect web --json | jq -r '.spec.attachments[0].address | split("/")[0]')" 3>&-
+}
+
+inside() { davit_on "$1" exec web -- /bin/sh -ec "$2"; }
+# All that the container can see of its network, in an order of its own.
+network_of() { # HOST
+	inside "$1" 'for f in 4 6; do /usr/sbin/ip -$f -o addr; /usr/sbin/ip -$f route show table all; /usr/sbin/ip -$f rule; done | sed "s/ valid_lft.*//; s/^[0-9]*: //"
+		/usr/sbin/ip neigh show nud permanent; /usr/sbin/nft list ruleset | sed "s/packets [0-9]* bytes [0-9]*//; s/ expires [^ ]*//"
+		cd /proc/sys/net; grep . ipv4/tcp_keepalive_time ipv4/conf/*/forwarding ipv4/conf/*/rp_filter ipv6/conf/*/accept_ra core/somaxconn' | sort
+}
+
+@test "what a container made of its own network moves with it: rules for packets, routes, addresses, neighbours, settings" {
+	web --cap-add net_admin --sysctl net.ipv4.tcp_keepalive_time=1234 --sysctl net.ipv4.ip_forward=1 --sysctl net.ipv6.conf.default.accept_ra=2
+	inside a 'cd /usr/sbin; ./ip addr add 10.99.0.1/32 dev lo; ./ip addr add fd99::1/64 dev eth0 nodad; ./ip addr add 10.91.0.11/24 dev eth0
+		./ip route add 10.50.0.0/16 via 10.91.0.1; ./ip route add 10.51.0.0/16 via 10.91.0.254 metric 7 mtu 1400 src 10.99.0.1; ./ip route add blackhole 10.52.0.0/16
+		./ip route add 10.53.0.0/16 nexthop via 10.91.0.254 weight 2 nexthop via 10.91.0.1; ./ip route add 10.54.0.0/16 via 10.51.0.9 dev eth0 onlink
+		./ip route add default via 10.91.0.254 table 100; ./ip route add fd50::/64 via fd91::1; ./ip route del default; ./ip rule add fwmark 7 lookup 100 prio 77
+		./ip neigh add 10.91.0.77 lladdr 02:00:00:00:00:77 dev eth0 nud permanent
+		./nft -f - <<-END
+		table inet guard {
+			set seen { type ipv4_addr; flags timeout; elements = { 10.1.2.3 timeout 10h } }
+			map ways { type inet_service : verdict; elements = { 7001 : jump no, 7003 : drop } }
+			chain in { type filter hook input priority 0; policy accept; counter; tcp dport vmap @ways; ip saddr @seen drop; }
+			chain no { reject with tcp reset; }
+		}
+		table ip shift {
+			chain pre { type nat hook prerouting priority dstnat; tcp dport 7100 redirect to :7000; }
+		}
+		END'
+	network_of a | sed 's/via 10.91.0.1 /via 10.91.0.2 /; s/fd91::1 /fd91::2 /' >"$TMP/before"
+	client_start states 10.91.0.10 fd91::a5b:a
+	davit_on a migrate --check web host-b
+	davit_on a migrate web host-b
+	network_of b >"$TMP/after"
+	diff "$TMP/before" "$TMP/after"
+	client_go
+	davit_on b migrate web host-a
+	network_of a | sed 's/via 10.91.0.1 /via 10.91.0.2 /; s/fd91::1 /fd91::2 /' >"$TMP/back"
+	diff "$TMP/before" "$TMP/back"
+	# To where its addresses are others goes what does not depend on them.
+	davit_on a migrate --allow-tcp-reset web host-c
+	inside c '/usr/sbin/nft list ruleset | grep -q 7100; /usr/sbin/ip -4 addr show dev lo | grep -q 10.99.0.1; /usr/sbin/ip rule | grep -q "fwmark 0x7"; ! /usr/sbin/ip addr | grep 10.91.0.11'
+}
+
+@test "a device and a queue that cannot be made again are named before" {
+	web --cap-add net_admin
+	inside a '/usr/sbin/ip link add br7 type bridge; /usr/sbin/ip link show br7 >/dev/null'
+	run davit_on a migrate --check web host-b
+	[ "$status" != 0 ]
+	[[ $output == *"bridge br7"* ]] || { echo "$output"; false; }
+	run davit_on a migrate web host-b
+	[ "$status" != 0 ]
+	inside a '/usr/sbin/ip link del br7'
+	davit_on a migrate --check web host-b
 }

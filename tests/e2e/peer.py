@@ -4,6 +4,8 @@
 peer.py ask ADDRESS             one question by TCP and one by UDP
 peer.py states V4 V6 READY      opens connections in many states, makes the file READY, waits for the end of stdin (the move) and looks at them
 peer.py published ADDRESS PORT READY   one connection over a published port, before and after
+peer.py storm ADDRESS READY     new connections without a pause until the end of stdin, each answered
+peer.py waiting ADDRESS READY   connections that nobody accepts until the end of stdin, and then answers
 peer.py reset V4 V6 READY       the same, but all must be closed by then: a reset, at once
 """
 import select
@@ -16,8 +18,8 @@ PATIENCE = 60  # seconds, for what may take as long as the machine is busy: who 
 PATTERN = bytes(((i * 31) >> 3) & 255 for i in range(2048))  # repeats: 2048 * 31 >> 3 is a multiple of 256
 
 
-def connect(address, what):
-    s = socket.create_connection((address, PORT), timeout=PATIENCE)
+def connect(address, what, port=PORT):
+    s = socket.create_connection((address, port), timeout=PATIENCE)
     s.sendall(what)
     return s
 
@@ -106,11 +108,31 @@ def is_reset(address, states):
     assert ended, f"{address}: the peer was not told"
 
 
+def storm(address, ready):
+    n = 0
+    while not select.select([sys.stdin], [], [], 0)[0]:
+        with connect(address, b"e") as s:
+            say(s, b"%d" % n)
+        n += 1
+        if n == 20:
+            open(ready, "w").close()
+
+
+def waiting(address, ready):
+    connections = [connect(address, b"e", 7003) for _ in range(3)]
+    open(ready, "w").close()
+    sys.stdin.read()
+    for s in connections:
+        say(s, b"accepted at last")
+
+
 def main():
     what, addresses = sys.argv[1], sys.argv[2:]
     if what == "ask":
         return ask(addresses[0])
     ready = addresses.pop()
+    if what in ("storm", "waiting"):
+        return (storm if what == "storm" else waiting)(addresses[0], ready)
     if what == "published":
         s = socket.create_connection((addresses[0], int(addresses[1])), timeout=5)
         s.sendall(b"e")

@@ -5,7 +5,8 @@
  *   q  write BYTES bytes of a pattern that the client does not read at first, and read nothing itself until then; afterwards read to the end and
  *      answer with how many bytes came and their sum
  *   h  read to the end (the client has shut its side down), wait for WAIT seconds, then answer "bye"
- * and UDP port 7002 echoes. Each connection has a process of its own. */
+ * and UDP port 7002 echoes. On port 7003 nothing is accepted until the file /tmp/accept is there; then it is as port 7000. Each connection has a
+ * process of its own. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -101,12 +102,8 @@ static void datagrams(void)
 	}
 }
 
-int main(void)
+static void accept_all(int listener)
 {
-	int listener = open_port(SOCK_STREAM, 7000);
-	signal(SIGCHLD, SIG_IGN);
-	if (fork() == 0)
-		datagrams();
 	for (;;) {
 		int fd = accept(listener, NULL, NULL);
 		if (fd < 0)
@@ -118,4 +115,19 @@ int main(void)
 		}
 		close(fd);
 	}
+}
+
+int main(void)
+{
+	int listener = open_port(SOCK_STREAM, 7000), late = open_port(SOCK_STREAM, 7003);
+	signal(SIGCHLD, SIG_IGN);
+	if (fork() == 0)
+		datagrams();
+	if (fork() == 0) {
+		while (access("/tmp/accept", F_OK) < 0)
+			usleep(20000);
+		accept_all(late);
+	}
+	close(late);
+	accept_all(listener);
 }
