@@ -2,6 +2,7 @@
 #include "runtime/criu/trust.h"
 #include <dirent.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,9 @@ static const char *const numbered[] = {
 	"core",	 "ids",	  "mm",	       "fs",	    "fdinfo",	 "pagemap",   "pages",	    "mountpoints", "userns",	    "timens",
 	"pidns", "utsns", "ipcns-var", "ipcns-shm", "ipcns-msg", "ipcns-sem", "ghost-file", "tcp-stream",  "pagemap-shmem", "tmpfs-dev",
 };
+
+/* Connections that its own packet rules track: it could make them itself. */
+static const char *const of_net_admin[] = { "netns-ct", "netns-exp" };
 
 int trust_refuse(const char *image, const char *member, struct err *e, const char *fmt, ...)
 {
@@ -40,15 +44,15 @@ bool trust_has_cap(const struct trust *t, int number)
 }
 
 /* NAME-NUMBER.img; those of a tmpfs are packed. */
-static const char *numbered_kind(const char *name)
+static const char *numbered_kind(const char *name, const char *const *kinds, size_t count)
 {
-	for (size_t i = 0; i < ARRAY_LEN(numbered); i++) {
-		size_t n = strlen(numbered[i]), digits;
-		if (!str_prefix(name, numbered[i]) || name[n] != '-')
+	for (size_t i = 0; i < count; i++) {
+		size_t n = strlen(kinds[i]), digits;
+		if (!str_prefix(name, kinds[i]) || name[n] != '-')
 			continue;
 		digits = strspn(name + n + 1, "0123456789abcdef");
-		if (digits && str_eq(name + n + 1 + digits, str_eq(numbered[i], "tmpfs-dev") ? ".tar.gz.img" : ".img"))
-			return numbered[i];
+		if (digits && str_eq(name + n + 1 + digits, str_eq(kinds[i], "tmpfs-dev") ? ".tar.gz.img" : ".img"))
+			return kinds[i];
 	}
 	return NULL;
 }
@@ -63,8 +67,10 @@ static bool is_single(const char *name)
 
 static int check_image(struct trust *t, const char *name, struct err *e)
 {
-	const char *kind = numbered_kind(name);
+	const char *kind = numbered_kind(name, numbered, ARRAY_LEN(numbered));
 
+	if (!kind && trust_has_cap(t, CAP_NET_ADMIN))
+		kind = numbered_kind(name, of_net_admin, ARRAY_LEN(of_net_admin));
 	if (str_eq(kind, "core"))
 		return trust_core(t, name, e);
 	if (str_eq(kind, "ids"))

@@ -22,10 +22,12 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/file.h"
 
-#define REQUEST_SECONDS 1
+#define REQUEST_SECONDS 5
+#define TAP_TRIES 2000		 /* a millisecond each */
 #define KEEP_MS (10 * 60 * 1000) /* whoever waits longer for an answer has given up, and a keeper that was forgotten must not stay for ever */
 #define FRAME_MAX 65600
 enum request { HOLD_SEND = 's', HOLD_RELEASE = 'r', HOLD_DROP = 'd' };
@@ -81,6 +83,9 @@ static bool serve_one(const struct keeper *k)
 	if (n <= 0)
 		return true;
 	bool more = obey(k, request, (size_t)n);
+	/* Whoever looks for a keeper from the answer on must not find this one. */
+	if (!more)
+		close(k->listener);
 	(void)send(peer, "+", 1, MSG_NOSIGNAL);
 	return more;
 }
@@ -197,8 +202,12 @@ static int make_tap(const char *host_end, unsigned mtu, struct err *e)
 	auto_close int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK), sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || sock < 0)
 		return err_sys(e, errno, "open /dev/net/tun");
-	if (ioctl(fd, TUNSETIFF, &r) < 0)
-		return err_sys(e, errno, "make tap %s", r.ifr_name);
+	/* That of a keeper which has just been let go is about to be removed. */
+	for (int tries = 0; ioctl(fd, TUNSETIFF, &r) < 0; tries++) {
+		if (errno != EBUSY || tries == TAP_TRIES)
+			return err_sys(e, errno, "make tap %s", r.ifr_name);
+		(void)nanosleep(&(struct timespec){ .tv_nsec = NSEC_PER_MSEC }, NULL);
+	}
 	return set_up_tap(sock, r.ifr_name, mtu, e) < 0 ? -1 : steal_fd(&fd);
 }
 

@@ -145,8 +145,8 @@ leads_to_b() { bridge -n "dv$HOSTS_TAG-switch" fdb show br data | grep -F "$1 de
 
 inside() { davit_on "$1" exec web -- /bin/sh -ec "$2"; }
 # All that the container can see of its network, in an order of its own.
-network_of() { # HOST
-	inside "$1" 'for f in 4 6; do /usr/sbin/ip -$f -o addr; /usr/sbin/ip -$f route show table all; /usr/sbin/ip -$f rule; done | sed "s/ valid_lft.*//; s/^[0-9]*: //"
+network_of() { # HOST; without link-local addresses, which the kernel makes when it has looked whether others have them
+	inside "$1" 'for f in 4 6; do /usr/sbin/ip -$f -o addr; /usr/sbin/ip -$f route show table all; /usr/sbin/ip -$f rule; done | sed "/fe80:/d; s/ valid_lft.*//; s/^[0-9]*: //"
 		/usr/sbin/ip neigh show nud permanent; /usr/sbin/nft list ruleset | sed "s/packets [0-9]* bytes [0-9]*//; s/ expires [^ ]*//"
 		cd /proc/sys/net; grep . ipv4/tcp_keepalive_time ipv4/conf/*/forwarding ipv4/conf/*/rp_filter ipv6/conf/*/accept_ra core/somaxconn' | sort
 }
