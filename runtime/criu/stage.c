@@ -6,9 +6,11 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "base/fd.h"
 #include "base/path.h"
 #include "runtime/criu/external.h"
+#include "runtime/criu/mountinfo.h"
 #include "runtime/device.h"
 #include "runtime/mount.h"
 
@@ -79,6 +81,56 @@ static int add_source(struct stage *s, int tree, const char *key, Criu__CriuOpts
 		return err_sys(e, errno, "source of %s", key);
 	snprintf(name, sizeof(name), "source%u", s->sources++);
 	return stage_add(s, steal_fd(&owned), name, !S_ISDIR(st.st_mode), e) < 0 ? -1 : name_source(opts, key, name, e);
+}
+
+/* One mount alone out of a detached tree of several. Kernels before 6.15 clone nothing of a detached tree. */
+static int single_mount(int tree, const char *rest, struct err *e)
+{
+	auto_close int at = path_open_in(tree, rest, O_PATH, 0, e);
+	int fd = at < 0 ? -1 : open_tree(at, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (at >= 0 && fd < 0) {
+		err_sys(e, errno, "clone one mount of an rbind");
+		return err_remedy(e, "name what is mounted below it as mounts of their own in config.json");
+	}
+	return fd;
+}
+
+static int add_below(const Davit__OciMount *m, int tree, const char *rest, struct stage *s, Criu__CriuOpts *opts, struct err *e)
+{
+	auto_free char *key = mem_printf(e, "%s%s", m->destination, rest);
+
+	return !key ? -1 : named(opts, key) ? 0 : add_source(s, single_mount(tree, rest, e), key, opts, e);
+}
+
+/* What an rbind brought along has its own place each, by the names that external.c gave them: in the container's user namespace CRIU may not take a
+ * mount away from those below it. */
+static int add_rbind(const struct create *c, const struct mount *m, struct stage *s, Criu__CriuOpts *opts, struct err *e)
+{
+	auto_mountinfo struct mountinfo here = { 0 };
+	char real[PATH_MAX];
+	auto_free char *path = m->spec->source[0] == '/' ? mem_strdup(m->spec->source, e) : mem_printf(e, "%s/%s", c->bundle, m->spec->source);
+
+	if (!path || mountinfo_read(getpid(), &here, e) < 0)
+		return -1;
+	if (!realpath(path, real))
+		return err_sys(e, errno, "source of %s", m->spec->destination);
+	size_t n = str_eq(real, "/") ? 0 : strlen(real);
+	for (size_t i = 0; i < here.n; i++) {
+		const char *rest = here.v[i].point + n;
+		if (!strncmp(here.v[i].point, real, n) && rest[0] == '/' && rest[1] && add_below(m->spec, m->fd, rest, s, opts, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int add_bind(const struct create *c, struct mount *m, struct stage *s, Criu__CriuOpts *opts, struct err *e)
+{
+	unsigned before = s->sources;
+
+	if (m->options.rbind && add_rbind(c, m, s, opts, e) < 0)
+		return -1;
+	return add_source(s, s->sources == before ? steal_fd(&m->fd) : single_mount(m->fd, ".", e), m->spec->destination, opts, e);
 }
 
 static int clone_path(const char *path, struct err *e)
@@ -180,7 +232,7 @@ int stage_mounts(const struct create *c, struct stage *s, Criu__CriuOpts *opts, 
 		return -1;
 	for (size_t i = 0; i < set.n; i++) {
 		struct mount *m = &set.mounts[i];
-		if (m->kind == MOUNT_BIND && add_source(s, steal_fd(&m->fd), m->spec->destination, opts, e) < 0)
+		if (m->kind == MOUNT_BIND && add_bind(c, m, s, opts, e) < 0)
 			return -1;
 		if (m->kind == MOUNT_CGROUP && add_cgroup_mounts(&set, m->spec->destination, s, opts, e) < 0)
 			return -1;

@@ -42,6 +42,27 @@ gone() {
 	retry 5 changed
 }
 
+@test "what an rbind brought along comes back, with its files open" {
+	[ "$(printf '6.15\n%s\n' "$(uname -r)" | sort -V | head -1)" = 6.15 ] || skip "this kernel clones no mount of a detached tree"
+	mkdir -p "$TMP/src/below" "$BUNDLE/rootfs/r"
+	chmod 755 "$TMP"
+	mount -t tmpfs -o mode=777 davit-test "$TMP/src/below"
+	later umount -R "$TMP/src/below"
+	mkdir "$TMP/src/below/deeper"
+	mount -t tmpfs -o mode=777 davit-test "$TMP/src/below/deeper"
+	edit "$(mount_at /r bind "$TMP/src" rbind)" "$(args sh -c 'exec 3>/r/below/deeper/out; i=0; while :; do i=$((i + 1)); echo $i >&3; echo $i >/tmp/n.new; mv /tmp/n.new /tmp/n; sleep 0.02; done')"
+	begins
+	retry 5 above 0
+	saved
+	retry 5 is stopped
+	back
+	counts_on
+	local lines
+	lines=$(wc -l <"$TMP/src/below/deeper/out")
+	more() { [ "$(wc -l <"$TMP/src/below/deeper/out")" -gt "$lines" ]; }
+	retry 5 more
+}
+
 @test "in the foreground the status of the container becomes that of restore" {
 	edit "$(args sh -c 'echo 1 >/tmp/n; until [ -e /tmp/go ]; do sleep 0.02; done; exit 7')"
 	begins
