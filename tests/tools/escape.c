@@ -6,6 +6,7 @@
  *
  * What is tried does little harm where it works: files are opened and not written, devices not read, settings set to what they are. But its place is
  * a container: elsewhere it refuses to run. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -134,6 +135,28 @@ static long overwrite(const char *x)
 		usleep(fd < 0 ? 10000 : 0);
 	}
 	return fd;
+}
+
+/* Watches for a process that is none of the image's programs and can be looked into, until somebody makes /tmp/stop. */
+static long peek(const char *x)
+{
+	char path[300], exe[64];
+	ssize_t n;
+
+	(void)x;
+	while (access("/tmp/stop", F_OK) < 0) {
+		DIR *d = opendir("/proc");
+
+		for (struct dirent *e; d && (e = readdir(d));) {
+			snprintf(path, sizeof(path), "/proc/%s/exe", e->d_name);
+			n = *e->d_name > '0' && *e->d_name <= '9' ? readlink(path, exe, sizeof(exe)) : -1;
+			if (n > 0 && (n < 5 || memcmp(exe, "/bin/", 5) != 0))
+				return 0;
+		}
+		closedir(d);
+	}
+	errno = EACCES;
+	return -1;
 }
 
 /* The groups that deny a file are given up. */
@@ -291,6 +314,7 @@ static long release_agent(const char *x)
 
 #define SOCKET "SOCKET"
 #define PID "PID"
+#define ALONE "ALONE" /* with --one only */
 
 static const struct attempt {
 	const char *what;
@@ -342,7 +366,8 @@ static const struct attempt {
 	{ "kmsg device", kernel_log_device, NULL },
 	{ "release_agent", release_agent, NULL },
 	{ "setgroups", setgroups_away, "/etc/none" },
-	{ "overwrite", overwrite, NULL },
+	{ "overwrite", overwrite, ALONE },
+	{ "peek", peek, ALONE },
 	{ "setns", enter, NULL },
 	{ "mount", new_mount, NULL },
 	{ "remount", remount, NULL },
@@ -380,7 +405,7 @@ static int all(const char *socket_name, const char *pid)
 		const char *x = attempts[i].x;
 
 		x = x && strcmp(x, SOCKET) == 0 ? socket_name : x && strcmp(x, PID) == 0 ? pid : x;
-		if (attempts[i].f(x) < 0)
+		if ((x && strcmp(x, ALONE) == 0) || attempts[i].f(x) < 0)
 			continue;
 		printf("%s %s\n", attempts[i].what, x ? x : "");
 		worked = 1;
