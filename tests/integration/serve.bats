@@ -144,6 +144,11 @@ refused() { # CODE FIELD MORE
 	[ "$status" != 0 ]
 	ask '{"id":1,"delete":{"name":"web","force":true}}'
 	[ -e "$TMP/shared/d/f" ]
+	# What was allowed became a link to what is not.
+	mkdir "$TMP/closed"
+	ln -s ../closed "$TMP/shared/out"
+	run create web "$LOOP" "\"mounts\":[{\"type\":\"bind\",\"source\":\"$TMP/shared/out\",\"target\":\"/x\"}]"
+	[ "$(jq -r .error.code <<<"$output")" = denied ]
 }
 
 @test "ids of another container are not given twice" {
