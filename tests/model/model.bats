@@ -41,8 +41,9 @@ wrong() { # STATE EVENT NEXT ACTION [DEFINES]: the rule for (state, event) leads
 	event=$(awk -v name="$2" "$number_of" table.pml)
 	next=$(awk -v name="$3" "$number_of" table.pml)
 	action=$(awk -v name="$4" "$number_of" table.pml)
-	grep -q "s == $state && ev == $event ->" table.pml
-	sed -i "s/:: s == $state \&\& ev == $event -> .*/:: s == $state \&\& ev == $event -> next = $next; action = $action; durable = 1/" table.pml
+	grep -q "/\* next $state $event " table.pml
+	sed -i "s#[0-9]* /\* next $state $event #$next /* next $state $event #; s#[0-9]* /\* action $state $event #$action /* action $state $event #
+		s#[0-9]* /\* durable $state $event #1 /* durable $state $event #" table.pml
 	run check "-DFAULTS=4 ${5:-}" -DSAFETY ""
 	[ "$(finds)" = "errors: 1" ] || { echo "$1, $2 to $3 is not noticed"; return 1; }
 	"$DAVIT_BUILD/tests/table" >table.pml

@@ -35,16 +35,42 @@ static void print_constants(void)
 	}
 }
 
+/* A column of the rules as an array over states and events. 255: there is no rule. */
+static void print_column(const char *name, int (*of)(const struct handover_rule *r))
+{
+	printf("hidden byte %s_of[%d] = {\n", name, HANDOVER_STATE_COUNT * HANDOVER_EVENT_COUNT);
+	for (int s = 0; s < HANDOVER_STATE_COUNT; s++)
+		for (int ev = 0; ev < HANDOVER_EVENT_COUNT; ev++) {
+			const struct handover_rule *r = handover_next((enum handover_state)s, (enum handover_event)ev);
+			printf("%s%d /* %s %d %d */\n", s + ev ? "," : "", r ? of(r) : 255, name, s, ev);
+		}
+	printf("}\n");
+}
+
+static int next_of(const struct handover_rule *r)
+{
+	return (int)r->next;
+}
+
+static int action_of(const struct handover_rule *r)
+{
+	return (int)r->action;
+}
+
+static int durable_of(const struct handover_rule *r)
+{
+	return r->order == ORDER_SYNC;
+}
+
 /* lookup(s, ev): found, and then next, action, durable. */
 static void print_rules(void)
 {
-	size_t n;
-	const struct handover_rule *r = handover_rules(&n);
-	printf("inline lookup(s, ev) {\n\tfound = true;\n\tif\n");
-	for (size_t i = 0; i < n; i++)
-		printf("\t:: s == %d && ev == %d -> next = %d; action = %d; durable = %d\n", (int)r[i].state, (int)r[i].event, (int)r[i].next,
-		       (int)r[i].action, r[i].order == ORDER_SYNC);
-	printf("\t:: else -> found = false\n\tfi\n}\n");
+	print_column("next", next_of);
+	print_column("action", action_of);
+	print_column("durable", durable_of);
+	printf("#define AT(s, ev) ((s) * %d + (ev))\n", HANDOVER_EVENT_COUNT);
+	printf("inline lookup(s, ev) {\n\tnext = next_of[AT(s, ev)]; action = action_of[AT(s, ev)]; durable = durable_of[AT(s, ev)];\n"
+	       "\tfound = (next != 255)\n}\n");
 }
 
 /* What a target makes of the verdict of a source in state s. */
