@@ -14,6 +14,7 @@ struct cli {
 	struct runtime rt;
 	const char *command;
 	bool json_log;
+	int failed;			/* the exit status of an error */
 	Davit__ObstacleList *obstacles; /* of checkpoint and restore; told through DAVIT_ERROR_FD */
 };
 
@@ -28,6 +29,7 @@ struct cli_command {
 	const char *help;
 	const struct cli_option *options; /* ends with a zero entry */
 	int min, max;			  /* count of arguments; max -1: any */
+	int failed;			  /* the exit status when `run` fails, or 0: CLI_FAILED */
 	bool stop_at_first;		  /* options end at the first argument: what follows is another program's */
 	/* argv: arguments only. Returns a status or -1. */
 	int (*run)(struct cli *c, int argc, char **argv, struct err *e);

@@ -245,6 +245,7 @@ const struct cli_command cli_exec = {
 	.options = exec_options,
 	.min = 1,
 	.max = -1,
+	.failed = 255, /* as runc: 1 would look like the program's own */
 	.stop_at_first = true,
 	.run = run,
 	.option = take,

@@ -138,7 +138,7 @@ static int report(struct cli *c, const struct err *e)
 		if (m && pb_pack(&m->base, &b, NULL) == 0)
 			fd_write_all(atoi(fd), b.data, b.len, NULL);
 	}
-	return CLI_FAILED;
+	return c->failed;
 }
 
 static const struct cli_command *find_command(const char *name)
@@ -163,6 +163,7 @@ static int run_command(struct cli *c, int argc, char **argv, struct err *e)
 	rc = cli_parse(c, cmd, argc, argv, &first, e);
 	if (rc != 0)
 		return rc < 0 ? -1 : CLI_OK;
+	c->failed = cmd->failed ? cmd->failed : CLI_FAILED;
 	return cmd->run(c, argc - first, argv + first, e);
 }
 
@@ -208,7 +209,7 @@ static const char *default_root(void)
 
 int main(int argc, char **argv)
 {
-	struct cli c = { .rt = { .root = default_root() } };
+	struct cli c = { .rt = { .root = default_root() }, .failed = CLI_FAILED };
 	struct err e = { 0 };
 	int status;
 

@@ -43,7 +43,7 @@ teardown() { common_teardown; }
 	[ "${lines[0]} ${lines[1]}" = "y 5" ]
 	jq '.cwd = "relative"' "$TMP/process.json" >"$TMP/bad.json"
 	run dr exec --process "$TMP/bad.json" "$ID"
-	[ "$status" = 1 ]
+	[ "$status" = 255 ]
 	[[ $output == *process.cwd* ]]
 }
 
@@ -60,19 +60,19 @@ teardown() { common_teardown; }
 	dr kill "$ID" KILL
 	retry 5 is stopped
 	run dr exec "$ID" true
-	[ "$status" = 1 ]
+	[ "$status" = 255 ]
 	[[ $output == *stopped* ]]
 	run dr exec nobody true
-	[ "$status" = 1 ]
+	[ "$status" = 255 ]
 	[[ $output == *"does not exist"* ]]
 	run dr exec "$ID"
-	[ "$status" = 1 ]
+	[ "$status" = 255 ]
 }
 
 @test "a program that is not there is an error of exec, and the container goes on" {
 	begins
 	run dr exec "$ID" no-such-program
-	[ "$status" = 1 ]
+	[ "$status" = 255 ]
 	[[ $output == *no-such-program* ]]
 	is running
 }
@@ -84,7 +84,7 @@ teardown() { common_teardown; }
 	exec 8<&-
 	for fd in $(seq 3 30); do
 		run dr exec --cwd "/proc/self/fd/$fd" "$ID" true
-		[ "$status" = 1 ]
+		[ "$status" = 255 ]
 	done
 }
 
@@ -115,10 +115,10 @@ teardown() { common_teardown; }
 		grep -q ":pids:.*$own/below$" "/proc/$(cat "$TMP/pid3")/cgroup"
 	fi
 	run dr exec --cgroup nowhere "$ID" true
-	[ "$status" = 1 ]
+	[ "$status" = 255 ]
 	[[ $output == *"--cgroup nowhere"* ]]
 	run dr exec --cgroup ../.. "$ID" true
-	[ "$status" = 1 ]
+	[ "$status" = 255 ]
 	run dr exec --cgroup nonsense:/below "$ID" true
 	[[ $output == *"in no cgroup of"*nonsense* ]]
 }
@@ -127,7 +127,7 @@ teardown() { common_teardown; }
 	begins
 	dr pause "$ID"
 	run dr exec "$ID" true
-	[ "$status" = 1 ]
+	[ "$status" = 255 ]
 	[[ $output == *"paused"*"--ignore-paused"* ]]
 	dr exec --ignore-paused "$ID" echo late >"$TMP/late" 2>&1 &
 	local execution=$!
@@ -148,7 +148,7 @@ teardown() { common_teardown; }
 	edit '.process.execCPUAffinity.final = "4000"'
 	jq .process "$BUNDLE/config.json" >"$TMP/process.json"
 	run dr exec --process "$TMP/process.json" "$ID"
-	[ "$status" = 1 ]
+	[ "$status" = 255 ]
 	[[ $output == *process.execCPUAffinity.final* ]]
 }
 

@@ -72,7 +72,7 @@ teardown() { common_teardown; }
 	sleep 0.1
 	[ "$before" = "$(cat "$BUNDLE/rootfs/tmp/n")" ]
 	run dr exec "$ID" true
-	[ "$status" = 1 ]
+	[ "$status" = 255 ]
 	[[ $output == *paused* ]]
 	dr resume "$ID"
 	is running
@@ -171,4 +171,56 @@ teardown() { common_teardown; }
 	retry 5 is stopped
 	dr delete "$ID"
 	ended "$(cat "$TMP/out")"
+}
+
+@test "what is asked for twice, too early or too late has runc's status" {
+	local n at_once=0
+	statuses() { # COMMAND…: of each, in order
+		for n; do
+			# shellcheck disable=SC2086 # words of a command
+			dr $n >/dev/null 2>&1 </dev/null
+			printf '%s ' $?
+		done
+	}
+	set +e
+	[ "$(statuses "state $ID" "start $ID" "kill $ID KILL" "pause $ID" "exec $ID true" "delete $ID" "delete --force $ID")" = "1 1 1 1 255 1 0 " ] || return 1
+	set -e
+	creates --bundle "$BUNDLE" "$ID"
+	set +e
+	[ "$(statuses "delete nobody" "resume $ID" "start $ID" "start $ID" "delete $ID")" = "1 1 0 1 1 " ] || return 1
+	dr kill "$ID" KILL
+	retry 5 is stopped
+	[ "$(statuses "kill $ID KILL" "start $ID" "pause $ID" "exec $ID true")" = "1 1 1 255 " ] || return 1
+	# Of several deletes at once one does it, and nobody crashes or waits for ever.
+	local pids=()
+	for n in 1 2 3 4; do
+		timeout 30 "$BIN/davit-runtime" --root "$STATE" delete "$ID" 2>/dev/null &
+		pids+=($!)
+	done
+	for n in "${pids[@]}"; do
+		wait "$n"
+		case $? in
+		0) at_once=$((at_once + 1)) ;;
+		1) ;;
+		*) return 1 ;;
+		esac
+	done
+	[ "$at_once" = 1 ] && [ ! -e "$STATE/$ID" ]
+}
+
+@test "features tells what there is: each mount option, action, operator and flag of it is taken, and each annotation that changes something is named" {
+	"$BIN/davit-runtime" features >"$TMP/features"
+	jq -e '.ociVersionMax == "1.2.0" and (.hooks | length) == 6 and (.linux.namespaces | length) == 8 and .linux.cgroup == {v1: true, v2: true, systemd: true, systemdUser: true, rdma: true}
+		and .linux.intelRdt.enabled == false and .linux.mountExtensions.idmap.enabled and (.linux.capabilities | length) > 38
+		and (.potentiallyUnsafeConfigAnnotations | index("org.davit.landlock")) != null' "$TMP/features"
+	mkdir "$TMP/source"
+	# What takes a mapping or a filesystem of its own is not for a bind mount, and byte orders do not mix.
+	jq --slurpfile f "$TMP/features" --arg source "$TMP/source" '.process.args = ["true"]
+		| .mounts += [$f[0].mountOptions[] | select(test("^(r?idmap|remount|tmpcopyup)$") | not) | {destination: "/tmp/\(.)", type: "bind", source: $source, options: ["bind", .]}]
+		| .linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", architectures: [$f[0].linux.seccomp.archs[] | select(test("X86|X32|ARM|AARCH64|EL"))], flags: ($f[0].linux.seccomp.supportedFlags - ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]),
+			syscalls: ([$f[0].linux.seccomp.actions | to_entries[] | select(.value | test("NOTIFY|ALLOW") | not) | {names: ["acct"], action: .value, args: [{index: 0, value: .key, op: "SCMP_CMP_EQ"}]}]
+				+ [$f[0].linux.seccomp.operators[] | {names: ["swapoff"], action: "SCMP_ACT_ERRNO", args: [{index: 1, value: 77, op: .}]}])}' "$BUNDLE/config.json" >"$TMP/all.json"
+	cp "$TMP/all.json" "$BUNDLE/config.json"
+	run dr run --bundle "$BUNDLE" "$ID"
+	[ "$status" = 0 ] || { echo "$output"; false; }
 }
