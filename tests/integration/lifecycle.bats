@@ -63,9 +63,9 @@ teardown() { common_teardown; }
 }
 
 @test "pause stops the processes, resume lets them go on" {
-	edit "$(args sh -c 'i=0; while :; do i=$((i+1)); echo $i >/tmp/n; done')" '.root.readonly = false'
+	edit "$(args sh -c 'i=0; while :; do i=$((i+1)); echo $i >>/tmp/n; done')" '.root.readonly = false'
 	begins
-	retry 5 test -s "$BUNDLE/rootfs/tmp/n"
+	retry 30 test -s "$BUNDLE/rootfs/tmp/n"
 	dr pause "$ID"
 	is paused
 	before=$(cat "$BUNDLE/rootfs/tmp/n")
