@@ -83,12 +83,30 @@ static void what_opens_the_host_needs_the_policy(void **state)
 	needs("{\"devices\":[\"/dev/null\"]}", "\"devices\":[{\"path\":\"/dev/null\"}]", "devices[0].path");
 	needs("{\"sysctls\":[\"kernel.pid_max\"]}", "\"sysctls\":[{\"key\":\"kernel.pid_max\",\"value\":\"1\"}]", "sysctls[0]");
 	needs("{\"sysctls\":[\"vm.\"]}", "\"sysctls\":[{\"key\":\"vm.swappiness\",\"value\":\"1\"}]", "sysctls[0]");
+	needs("{\"seccompSupervisor\":{\"mknod\":[\"c 1:*\"]}}", "\"seccompSupervisor\":{\"mknod\":[\"c 1:3\"]}", "seccompSupervisor");
+	needs("{\"seccompSupervisor\":{\"mount\":[\"tmpfs\"]}}", "\"seccompSupervisor\":{\"mount\":[\"tmpfs\"]}", "seccompSupervisor");
+	needs("{\"seccompSupervisor\":{\"sysctl\":[\"net.ipv4.\"]}}", "\"seccompSupervisor\":{\"sysctl\":[\"net.ipv4.ip_forward\"]}",
+	      "seccompSupervisor");
 	needs("{\"apparmorProfiles\":[\"unconfined\"]}", "\"apparmorProfile\":\"unconfined\"", "apparmorProfile");
 	needs("{\"selinuxLabels\":[\"x\"]}", "\"selinuxLabel\":\"x\"", "selinuxLabel");
 	needs("{\"privilegedPorts\":true}",
 	      "\"networkMode\":\"bridge\",\"attachments\":[{\"network\":\"lan\",\"address\":\"10.91.0.5/"
 	      "24\",\"ports\":[{\"hostPort\":22,\"containerPort\":22}]}]",
 	      "attachments[0].ports");
+}
+
+static void a_supervisor_is_given_what_is_named_and_no_more(void **state)
+{
+	(void)state;
+	const char *policy = "{\"seccompSupervisor\":{\"mknod\":[\"c 1:*\",\"b 7:0\"],\"sysctl\":[\"net.ipv4.\",\"kernel.sem\"]}}";
+	refused(policy, "\"seccompSupervisor\":{\"mknod\":[\"c 10:3\"]}", ERR_DENIED, "seccompSupervisor");
+	refused(policy, "\"seccompSupervisor\":{\"mknod\":[\"b 1:3\"]}", ERR_DENIED, "seccompSupervisor");
+	refused(policy, "\"seccompSupervisor\":{\"mknod\":[\"b 7:*\"]}", ERR_DENIED, "seccompSupervisor");
+	refused(policy, "\"seccompSupervisor\":{\"mount\":[\"tmpfs\"]}", ERR_DENIED, "seccompSupervisor");
+	refused(policy, "\"seccompSupervisor\":{\"sysctl\":[\"net.\"]}", ERR_DENIED, "seccompSupervisor");
+	refused(policy, "\"seccompSupervisor\":{\"sysctl\":[\"kernel.semaphore\"]}", ERR_DENIED, "seccompSupervisor");
+	refused(policy, "\"seccompSupervisor\":{\"mknod\":[\"c 1:3 \"]}", ERR_INVALID, "seccompSupervisor");
+	refused(policy, "\"seccompSupervisor\":{\"mount\":[\"ext4\"]}", ERR_INVALID, "seccompSupervisor");
 }
 
 static void the_hosts_network_leaves_no_network_sysctl(void **state)
@@ -270,6 +288,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_default_container_needs_no_policy),
 		cmocka_unit_test(what_opens_the_host_needs_the_policy),
+		cmocka_unit_test(a_supervisor_is_given_what_is_named_and_no_more),
 		cmocka_unit_test(the_hosts_network_leaves_no_network_sysctl),
 		cmocka_unit_test(a_seccomp_profile_cannot_name_a_socket_of_the_host),
 		cmocka_unit_test(names_and_texts_that_could_be_more_are_invalid),
