@@ -34,8 +34,9 @@ data_disk() { # ROLE SUITE SCRIPT: the folder $VM_OUT/ROLE, with $VM_OUT/image.t
 	echo "$2" >"$data/suite"
 }
 
-data_run() { # runs both guests to their end
-	"$BATS_TEST_DIRNAME/guests.sh" "$VM_OUT" "$VM_OUT/a" "$VM_OUT/b" >"$VM_OUT/guests.log" 2>&1 || true
+data_run() { # [ROLE…]: runs these guests (a and b) to their end
+	[ $# != 0 ] || set -- a b
+	"$BATS_TEST_DIRNAME/guests.sh" "$VM_OUT" "${@/#/$VM_OUT/}" >"$VM_OUT/guests.log" 2>&1 || true
 }
 
 data_end() { # what they said stays

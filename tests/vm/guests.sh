@@ -1,6 +1,6 @@
 #!/bin/bash
 # Starts virtual hosts and waits for their results: tests/vm/guests.sh OUT DATA…, one guest for each DATA folder, which becomes its second
-# disk and holds guest.sh and `suite`, the name of its Debian. Two guests share a link (their only network card). OUT/N.result gets what guest.sh printed, OUT/N.console the console.
+# disk and holds guest.sh, `suite`, the name of its Debian, and perhaps `append`, more of the kernel's command line. Two guests share a link (their only network card). OUT/N.result gets what guest.sh printed, OUT/N.console the console.
 # No KVM: the processor is emulated, so times inside are several times those of a real host. A guest that does not end in time is ended.
 #
 # Guests have wall clocks years apart (systemd refuses one before its own build):
@@ -34,7 +34,7 @@ guest() { # N DATA SERVER(on|off)
 	suite=$(cat "$2/suite")
 	disk_of "$2" "$out/$n.data"
 	qemu-system-x86_64 "${machine[@]}" -kernel "$images/$suite/vmlinuz" -initrd "$images/$suite/initrd" \
-		-append "root=/dev/vda rw console=ttyS0 mitigations=off quiet ${GUEST_APPEND:-}" \
+		-append "root=/dev/vda rw console=ttyS0 mitigations=off quiet ${GUEST_APPEND:-} $(cat "$2/append" 2>/dev/null)" \
 		-drive "file=$images/$suite/root.img,if=virtio,format=raw,snapshot=on" -drive "file=$out/$n.data,if=virtio,format=raw,snapshot=on" \
 		-serial "file:$out/$n.console" -serial "file:$out/$n.result" -rtc "base=${clocks[$n]:-utc}" \
 		-netdev "stream,id=link,server=$3,addr.type=unix,addr.path=$out/link" -device "virtio-net-pci,netdev=link,mac=52:54:00:00:00:0$n" \

@@ -13,7 +13,7 @@ packages+=,libprotobuf-c1,libjansson4,libseccomp2,libcap2,libnl-3-200,libnl-rout
 # Debian 13 renamed packages for its 64-bit time_t; the libraries inside are the same.
 case $suite in
 bookworm) packages+=,libarchive13,libmicrohttpd12,libgnutls30,libcurl4 ;;
-*) packages+=,libarchive13t64,libmicrohttpd12t64,libgnutls30t64,libcurl4t64 ;;
+*) packages+=,libarchive13t64,libmicrohttpd12t64,libgnutls30t64,libcurl4t64,selinux-policy-default,selinux-utils ;;
 esac
 # shellcheck disable=SC2016 # apt expands these
 site=$(apt-get indextargets --format '$(CREATED_BY) $(SITE)' | awk '$1 == "Packages" && $2 ~ /\/debian$/ { print $2; exit }')
@@ -33,6 +33,9 @@ root=$work/root
 rm -rf "${root:?}"/boot/* "$root"/usr/share/doc/* "$root"/usr/share/man/* "$root"/usr/share/locale/* "$root"/var/lib/apt/lists/*
 # Profiles that this host does not need cost ten seconds of its start.
 find "$root/etc/apparmor.d" -mindepth 1 -maxdepth 1 -type f -delete
+# Of no effect but where a guest boots with security=selinux; permissive, since files have no labels.
+mkdir -p "$root/etc/selinux"
+printf 'SELINUX=permissive\nSELINUXTYPE=default\n' >"$root/etc/selinux/config"
 useradd --root "$root" --system --no-create-home --home-dir /var/lib/davit --shell /usr/sbin/nologin davit 2>/dev/null || true
 for unit in systemd-timesyncd apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer systemd-networkd-wait-online; do
 	ln -sf /dev/null "$root/etc/systemd/system/${unit%.service}$([ "${unit##*.}" = timer ] || echo .service)"
