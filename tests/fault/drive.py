@@ -23,6 +23,7 @@ from host import ApiError, Host, run
 
 NAME, ADDRESS, PORT = "ledger", "10.91.0.50", 7000
 SETTLE_S = 60
+LEAST = 5  # moves, however little --seconds gives on a loaded machine
 
 
 class Failure(Exception):
@@ -289,7 +290,8 @@ def main():
     failure = None
     try:
         drive.warm_up()
-        while (not options.count or done < options.count) and (not options.seconds or time.monotonic() - started < options.seconds):
+        started = time.monotonic()
+        while (not options.count or done < options.count) and (not options.seconds or done < LEAST or time.monotonic() - started < options.seconds):
             drive.one(options.first + done, options.seed * 1000003 + options.first - 1 + done, [o for o in options.only.split(",") if o])
             done += 1
     except Failure as e:

@@ -11,7 +11,7 @@ setup() {
 teardown() { common_teardown; }
 
 @test "whatever goes wrong in a move, one whole copy runs in the end, its client is served, and nothing is left elsewhere" {
-	run "$BATS_TEST_DIRNAME/run.sh" --seconds 40 --seed 4 --verbose
+	run "$BATS_TEST_DIRNAME/run.sh" --seconds 30 --seed 4 --verbose
 	echo "$output"
 	[ "$status" = 0 ]
 	[ "$(sed -n '/^{$/,$p' <<<"$output" | jq .done)" -ge 5 ]
