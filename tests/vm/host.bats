@@ -10,6 +10,8 @@ setup_file() {
 	"$BATS_TEST_DIRNAME/../lib/image.sh" "$VM_OUT/image.tar" "$DAVIT_BUILD/tools/fill=/bin/fill"
 	data_disk a trixie host.sh
 	data_disk b bookworm host.sh
+	demos a
+	demos b
 	if fits_bookworm; then cp -r /usr/lib/davit/criu "$VM_OUT/b/"; fi
 	data_run
 }
@@ -21,6 +23,18 @@ setup() {
 teardown_file() {
 	load data
 	data_end
+}
+
+demos() { # ROLE: docs/demos with its programs, and a compiler that only copies them
+	local to=$VM_OUT/$1/demos program
+	cp -r "$BATS_TEST_DIRNAME/../../docs/demos" "$to"
+	cp "$BATS_TEST_DIRNAME/../lib/page.py" "$VM_OUT/$1/"
+	sed -i 's|/tmp/busybox.tar|/mnt/test/image.tar|' "$to"/*.md
+	mkdir "$to/bin"
+	for program in apparmor cgroups; do gcc -static -o "$to/bin/$program.out" "$to/$program.c"; done
+	# shellcheck disable=SC2016 # the guest's shell expands it
+	printf '#!/bin/sh\ncp "$(dirname "$0")/$2.out" "$2"\n' >"$to/bin/cc"
+	chmod 755 "$to/bin/cc"
 }
 
 # Programs linked on a newer Debian do not start on 12, nor does our criu.
@@ -59,6 +73,10 @@ both() { # CLAIM: on Debian 13, and on 12 where it fits
 @test "the AppArmor profile denies what it should and no more" {
 	both "it is confined by the AppArmor profile davit-default"
 	both "the profile denies what it should and no more"
+}
+
+@test "the demos of AppArmor and of cgroups on v2 show what happens" {
+	both "the pages on AppArmor and cgroups are true"
 }
 
 @test "pause and resume are the cgroup's freezer" {

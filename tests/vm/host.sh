@@ -61,6 +61,11 @@ profile() {
 }
 claim "the profile denies what it should and no more" profile
 
+# What docs/demos shows of AppArmor, and of cgroups on v2. There is no compiler here: what it would make is there already.
+page() { cp -r $here/demos /var/tmp/ && cd /var/tmp/demos && PATH=$here/demos/bin:$PATH $here/page.py "$1.md" apparmor; }
+demos() { davit image import busybox $here/image.tar && page apparmor && page cgroups; }
+claim "the pages on AppArmor and cgroups are true" demos
+
 frozen() { grep -q "frozen $1" "$cgroup/cgroup.events" && is cgroup.freeze "$1"; }
 paused() { davit pause count && frozen 1 && davit resume count && frozen 0; }
 claim "pause and resume are the cgroup's freezer" paused
