@@ -29,6 +29,7 @@
 #define MONITOR_WAIT_MS 5000
 /* How often, and for how long at most each time, a container whose listening sockets have a backlog is let run once more before it is paused. */
 #define BACKLOG_TRIES 8
+#define BACKLOG_MAX 16 /* listening sockets of interest */
 #define BACKLOG_WAIT_MS 50
 
 struct launch lifecycle_monitor(const Davit__ContainerSpec *s, const struct place *p, const struct strv *command)
@@ -225,34 +226,43 @@ static int note_pause(const Davit__ContainerStatus *s, const struct place *p, bo
 	return record_save(p, r, false, e);
 }
 
-/* Whether a connection waits to be accepted. CRIU cannot take it along, and its peer takes it for established: what it asks would be lost. */
-static bool has_backlog(pid_t pid)
+/* Whether a connection waits to be accepted. CRIU cannot take it along, and its peer takes it for established: what it asks would be lost.
+ * *handshake: one is not there yet, and waits for its peer. */
+static bool has_backlog(pid_t pid, bool *handshake)
 {
 	char path[64];
-	uint32_t inode;
+	uint32_t inodes[BACKLOG_MAX];
 	struct err e = { 0 };
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
 	auto_close int netns = open(path, O_RDONLY | O_CLOEXEC);
-	return netns >= 0 && backlog_find(netns, &inode, 1, &e) > 0;
+	int n = netns < 0 ? 0 : backlog_find(netns, inodes, ARRAY_LEN(inodes), &e);
+	*handshake = false;
+	for (int i = 0; i < n; i++)
+		*handshake |= inodes[i] == 0;
+	return n > 0;
 }
 
-static int let_go(const struct request *r, const struct place *p, struct err *e)
+static int let_go(const struct request *r, const struct place *p, bool network, struct err *e)
 {
-	return hold(p, r->name, false, e) < 0 || container_resume(&r->core->rt, r->name, e) < 0 ? -1 : 0;
+	return (network && hold(p, r->name, false, e) < 0) || container_resume(&r->core->rt, r->name, e) < 0 ? -1 : 0;
 }
 
-/* A server accepts what waits as soon as it may: if the freeze came right in between, it gets a moment more. One that does not accept for so long
- * is stopped as it is, and the dump will say so. */
+/* A server accepts what waits as soon as it may: if the freeze came right in between, it gets a moment more. Its packets stay held meanwhile, so that
+ * nothing new comes behind what it accepts; but where a handshake waits for its peer, they pass. One that does not accept for so long is stopped as
+ * it is, and the dump will say so. */
 static int pause_once(const struct request *r, const struct place *p, const Davit__ContainerStatus *s, bool was_running, bool last, struct err *e)
 {
 	bool held = r->msg->pause->hold_network;
+	bool handshake = false;
 	struct err undo = { 0 };
-	if (was_running && container_pause(&r->core->rt, r->name, e) < 0)
+	if (was_running && container_pause(&r->core->rt, r->name, e) < 0) {
+		(void)hold(p, r->name, false, &undo); /* of the try before */
 		return -1;
+	}
 	int rc = note_pause(s, p, was_running, held, e);
-	if (rc == 0 && (!was_running || !held || last || !file_exists(AT_FDCWD, p->network) || !has_backlog(s->pid)))
+	if (rc == 0 && (!was_running || !held || last || !file_exists(AT_FDCWD, p->network) || !has_backlog(s->pid, &handshake)))
 		return 1;
-	if (was_running && let_go(r, p, &undo) < 0) {
+	if (was_running && let_go(r, p, rc < 0 || handshake, &undo) < 0) {
 		if (rc == 0)
 			*e = undo;
 		else
