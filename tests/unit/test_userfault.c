@@ -97,8 +97,10 @@ static void is_not_taken_from_who_has_it(void **state)
 	skip_unless_off(*state);
 	assert_int_equal(userfault_take(&l, *state, NULL), 0);
 	pid_t pid = fork();
-	if (pid == 0)
+	if (pid == 0) {
+		fd_closep(&l.held); /* the guard waits for its last end */
 		_exit(userfault_put_back(*state, NULL) < 0);
+	}
 	assert_true(is_on());
 	userfault_give_back(&l);
 	waitpid(pid, &status, 0);
@@ -113,8 +115,10 @@ static void is_kept_while_another_fall_is_put_back(void **state)
 	end(take_in_child(*state, false));
 	assert_int_equal(userfault_take(&l, *state, NULL), 0);
 	pid_t pid = fork();
-	if (pid == 0)
+	if (pid == 0) {
+		fd_closep(&l.held); /* the guard waits for its last end */
 		_exit(userfault_put_back(*state, NULL) < 0);
+	}
 	assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
 	assert_true(is_on());
 	userfault_give_back(&l);
