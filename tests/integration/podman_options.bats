@@ -128,13 +128,13 @@ user_clean() {
 }
 
 interactive() {
-	# script(1) gives both ends a terminal.
+	# script(1) gives both ends a terminal. Both commands stay for a moment: podman closes its end when a container ends, read or not.
 	script -qec "podman --root $TMP/root --runroot $TMP/run --tmpdir $TMP/tmp --storage-driver vfs --cgroup-manager cgroupfs --runtime $RUNTIME run --rm -it \
-		--network none --cgroup-parent $CGROUP davit-test sh -c 'tty; test -t 1 && echo terminal; exit 5'" /dev/null </dev/null
+		--network none --cgroup-parent $CGROUP davit-test sh -c 'tty; test -t 1 && echo terminal; sleep 0.5; exit 5'" /dev/null </dev/null
 	echo "run -it: $?"
 	run_in -d --name i davit-test sleep 100 >/dev/null
 	script -qec "podman --root $TMP/root --runroot $TMP/run --tmpdir $TMP/tmp --storage-driver vfs --cgroup-manager cgroupfs --runtime $RUNTIME exec -it i \
-		sh -c 'tty; test -t 0 && echo terminal; exit 6'" /dev/null </dev/null
+		sh -c 'tty; test -t 0 && echo terminal; sleep 0.5; exit 6'" /dev/null </dev/null
 	echo "exec -it: $?"
 	echo piped | pod exec -i i cat
 	pod rm --force --time 0 i >/dev/null
