@@ -32,16 +32,21 @@ struct tracked *tracked_new(pid_t pid, bool track, struct err *e)
 	return NULL;
 }
 
+void tracked_let_go(struct tracked *s)
+{
+	fd_closep(&s->uffd);
+	pageset_free(&s->lacks);
+	pageset_free(&s->recent);
+	pageset_free(&s->hot);
+}
+
 void tracked_free(struct tracked *s)
 {
 	if (!s)
 		return;
-	fd_closep(&s->uffd);
+	tracked_let_go(s);
 	fd_closep(&s->pagemap);
 	maps_free(&s->maps);
-	pageset_free(&s->lacks);
-	pageset_free(&s->recent);
-	pageset_free(&s->hot);
 	free(s);
 }
 

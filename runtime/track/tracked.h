@@ -17,13 +17,14 @@ struct tracked {
 	unsigned rounds;
 	uint64_t scan_ns; /* spent in looks, for who asks */
 	bool seen;	  /* in this round */
-	bool direct;	  /* devices write to its pages (direct.h): its tracking cannot be trusted */
 	uint64_t stopped_us;
 };
 
 /* Begins to know a process; `track`: its writes as well. Owned, or NULL (ERR_NOT_FOUND: it has ended). */
 struct tracked *tracked_new(pid_t pid, bool track, struct err *e);
 void tracked_free(struct tracked *s);
+/* Tracks it no more, and forgets what was known of its pages. */
+void tracked_let_go(struct tracked *s);
 /* Reads its mappings anew and tracks new ones; gone(): ranges that are no longer mapped. ERR_NOT_FOUND: it has ended, or runs another program. */
 int tracked_refresh(struct tracked *s, int (*gone)(void *arg, uint64_t start, uint64_t end, struct err *e), void *arg, struct err *e);
 /* Calls found() for the pages that a look finds. */

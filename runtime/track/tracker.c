@@ -254,6 +254,15 @@ static int last_round_of(struct task *k, bool withhold, struct err *e)
 	return tracked_look(k->s, PAGEMAP_WRITTEN, note_hot, k, e) < 0 ? -1 : each_run(k, &k->s->hot, NULL, f, e);
 }
 
+/* A process whose pages devices write to is tracked no more: nothing of it is known, and the last round takes all. */
+static int let_go(struct task *k, struct err *e)
+{
+	const struct memory_record r = { .type = MEMORY_DROP, .pid = k->s->inner };
+	tracked_let_go(k->s);
+	pageset_free(&k->written);
+	return say(k->t, &r, NULL, 0, e);
+}
+
 static int round_of(struct task *k, bool withhold, struct err *e)
 {
 	if (tracked_refresh(k->s, drop_range, k, e) < 0)
@@ -262,7 +271,8 @@ static int round_of(struct task *k, bool withhold, struct err *e)
 		return last_round_of(k, withhold, e);
 	int rc = tracked_look(k->s, PAGEMAP_WRITTEN_TAKE, take_written, k, e);
 	/* After the look: what was being read while it was taken is open now. */
-	k->s->direct |= k->s->uffd >= 0 && direct_has_file(k->s->pid);
+	if (rc == 0 && k->s->uffd >= 0 && direct_has_file(k->s->pid))
+		return let_go(k, e);
 	/* What was hot and has cooled down. */
 	if (rc == 0)
 		rc = each_run(k, &k->s->hot, &k->written, send_range, e);
@@ -301,23 +311,6 @@ static int each_space(struct tracker *t, int (*f)(struct task *k, bool flag, str
 		/* It ended, or runs another program: it is new in the next round, or now if there is none. */
 		if (t->final ? renew(t, i, e) < 0 : forget(t, i, e) < 0)
 			return -1;
-	}
-	return 0;
-}
-
-/* Those whose pages devices write to are tracked no more: the last round takes all of them. */
-static int let_go_of_direct(struct tracker *t, struct err *e)
-{
-	for (size_t i = 0; i < t->n;) {
-		struct err why = { 0 };
-		if (!t->spaces[i]->direct || renew(t, i, &why) == 0) {
-			i++;
-		} else if (why.code != ERR_NOT_FOUND) {
-			*e = why;
-			return -1;
-		} else if (forget(t, i, e) < 0) {
-			return -1;
-		}
 	}
 	return 0;
 }
@@ -363,7 +356,7 @@ static int on_round(struct tracker *t, const struct memory_record *r, struct err
 	t->final |= (r->flags & MEMORY_FINAL) != 0;
 	if (take_stock(t, e) < 0 || each_space(t, round_of, withhold, e) < 0)
 		return -1;
-	if (!t->final && (let_go_of_direct(t, e) < 0 || each_space(t, count_left, false, e) < 0))
+	if (!t->final && each_space(t, count_left, false, e) < 0)
 		return -1;
 	for (size_t i = 0; t->final && i < t->n; i++)
 		t->report.left += t->spaces[i]->lacks.pages;
