@@ -172,6 +172,12 @@ static int take_stock(struct tracker *t, struct err *e)
 	size_t n = 0;
 	if (t->pids(t->arg, &pids, &n, e) < 0)
 		return -1;
+	/* One that was not tracked may run another program by now: it is begun anew. */
+	for (size_t i = 0; t->final && i < t->n;)
+		if (t->spaces[i]->uffd < 0)
+			remove_space(t, i);
+		else
+			i++;
 	for (size_t i = 0; i < t->n; i++)
 		t->spaces[i]->seen = false;
 	for (size_t i = 0; i < n; i++) {
