@@ -1,6 +1,7 @@
 /* Knowing and waiting for processes. Sources: proc(5), pidfd_open(2), time_namespaces(7), fs/proc/array.c of the kernel. */
 #include "base/proc.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -8,10 +9,13 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/str.h"
+
+#define FDINFO_HEAD 128 /* what all descriptors tell comes first */
 
 static int reap(pid_t pid, int *status, struct err *e)
 {
@@ -140,6 +144,22 @@ long proc_status_number(pid_t pid, const char *key)
 	at[strcspn(at, "\n")] = '\0';
 	char *last = strrchr(at, '\t');
 	return strtol(last ? last : at, NULL, 10);
+}
+
+int proc_fd_number(pid_t pid, int fd, const char *key, int base, uint64_t *out, struct err *e)
+{
+	char path[64], head[FDINFO_HEAD + 2] = "\n", line[32], *end = NULL;
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", pid, fd);
+	snprintf(line, sizeof(line), "\n%s:", key);
+	auto_close int file = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = file < 0 ? -1 : read(file, head + 1, FDINFO_HEAD);
+	if (n < 0)
+		return err_sys(e, errno, "%s", path);
+	head[1 + n] = '\0';
+	const char *at = strstr(head, line);
+	if (at)
+		*out = strtoull(at + strlen(line), &end, base);
+	return at && end != at + strlen(line) ? 0 : err_set(e, ERR_INTERNAL, 0, "%s has an unknown form", path);
 }
 
 int proc_pidfd_open(pid_t pid, struct err *e)

@@ -44,6 +44,8 @@ bool proc_is_alive(pid_t pid, uint64_t ticks);
 /* A number of /proc/PID/status by its key ("PPid", "VmLck"), the last one of its line: of "NSpid" the pid in its own namespace. -1: it has ended, or
  * its kernel tells no such thing. */
 long proc_status_number(pid_t pid, const char *key);
+/* A number that /proc/PID/fdinfo/FD has of every descriptor: "pos", "flags" (octal: base 8), "mnt_id", "ino" (proc_pid_fdinfo(5)). 0 or -1. */
+int proc_fd_number(pid_t pid, int fd, const char *key, int base, uint64_t *out, struct err *e);
 int proc_pidfd_open(pid_t pid, struct err *e);
 int proc_pidfd_kill(int pidfd, int sig, struct err *e);
 /* This boot's id (/proc/sys/kernel/random/boot_id) into out[37]. */

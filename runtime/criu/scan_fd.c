@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
-#include "base/file.h"
+#include "base/proc.h"
 #include "proto/pb.h"
 #include "runtime/criu/options.h"
 #include "runtime/criu/scan.h"
@@ -121,19 +121,6 @@ static int look_at(struct scan *s, const struct open_file *f, struct err *e)
 	return f->link[0] == '/' ? look_at_file(s, f, e) : 0;
 }
 
-static uint64_t mount_of(pid_t pid, int fd)
-{
-	char path[64];
-	uint64_t id = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", pid, fd);
-	auto_free char *text = file_read(AT_FDCWD, path, 1 << 20, NULL, NULL);
-	const char *at = text ? strstr(text, "mnt_id:") : NULL;
-	if (at)
-		sscanf(at, "mnt_id: %" SCNu64, &id);
-	return id;
-}
-
 int scan_fds(struct scan *s, pid_t pid, struct err *e)
 {
 	char path[64];
@@ -149,7 +136,7 @@ int scan_fds(struct scan *s, pid_t pid, struct err *e)
 		ssize_t n = readlinkat(dirfd(dir), d->d_name, f.link, sizeof(f.link) - 1);
 		if (n < 0 || fstatat(dirfd(dir), d->d_name, &f.st, 0) < 0)
 			continue;
-		f.mount = mount_of(pid, f.fd);
+		(void)proc_fd_number(pid, f.fd, "mnt_id", 10, &f.mount, NULL); /* else 0: of no mount */
 		rc = look_at(s, &f, e);
 	}
 	if (dir)

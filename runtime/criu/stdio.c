@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/proc.h"
 #include "proto/json.h"
 #include "proto/pb.h"
 #include "runtime/criu/external.h"
@@ -19,18 +20,6 @@
 #define FILE_NAME "descriptors.json"
 #define FILE_MAX (64 << 10)
 
-static int mount_of_fd(pid_t pid, int fd, uint64_t *id, struct err *e)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", pid, fd);
-	auto_free char *text = file_read(AT_FDCWD, path, FILE_MAX, NULL, e);
-	const char *at = text ? strstr(text, "mnt_id:") : NULL;
-	if (!at || sscanf(at, "mnt_id: %" SCNu64, id) != 1)
-		return text ? err_set(e, ERR_INTERNAL, 0, "%s has an unknown form", path) : -1;
-	return 0;
-}
-
 static int name_outside(pid_t pid, int fd, const struct mountinfo *m, char *name, size_t cap, Criu__CriuOpts *opts, struct err *e)
 {
 	char path[64];
@@ -38,7 +27,7 @@ static int name_outside(pid_t pid, int fd, const struct mountinfo *m, char *name
 	struct stat st;
 
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
-	if (mount_of_fd(pid, fd, &mount, e) < 0)
+	if (proc_fd_number(pid, fd, "mnt_id", 10, &mount, e) < 0)
 		return -1;
 	if (mountinfo_by_id(m, mount))
 		return 0;

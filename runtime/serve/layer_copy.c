@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/proc.h"
 #include "runtime/container.h"
 #include "runtime/layer/passes.h"
 #include "runtime/serve/ops.h"
@@ -22,7 +23,6 @@
 #include "runtime/serve/stream.h"
 
 #define MAPS_MAX (64 << 20)
-#define FDINFO_MAX (1 << 20)
 
 struct copy {
 	const struct request *r;
@@ -60,14 +60,10 @@ static int add_mappings_of(pid_t pid, struct strv *out, struct err *e)
 	return 0;
 }
 
-static bool is_writable(pid_t pid, const char *fd)
+static bool is_writable(pid_t pid, int fd)
 {
-	static const char key[] = "flags:\t";
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%.16s", pid, fd);
-	auto_free char *text = file_read(AT_FDCWD, path, FDINFO_MAX, NULL, NULL);
-	const char *at = text ? strstr(text, key) : NULL;
-	return at && (strtol(at + sizeof(key) - 1, NULL, 8) & O_ACCMODE) != O_RDONLY;
+	uint64_t flags;
+	return proc_fd_number(pid, fd, "flags", 8, &flags, NULL) == 0 && (flags & O_ACCMODE) != O_RDONLY;
 }
 
 /* Descriptors of named files; what is no file of the layer is found under no name there. */
@@ -79,7 +75,7 @@ static int add_writing_of(pid_t pid, struct strv *out, struct err *e)
 	DIR *d = opendir(path);
 	for (struct dirent *x; d && rc == 0 && (x = readdir(d));) {
 		ssize_t n = readlinkat(dirfd(d), x->d_name, path, sizeof(path) - 1);
-		if (n < 2 || path[0] != '/' || !is_writable(pid, x->d_name))
+		if (n < 2 || path[0] != '/' || !is_writable(pid, atoi(x->d_name)))
 			continue;
 		path[n] = '\0';
 		rc = strv_add(out, path + 1, e);

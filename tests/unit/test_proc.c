@@ -191,6 +191,22 @@ static void a_process_is_known_again_and_a_dead_one_is_not_alive(void **state)
 	assert_false(proc_is_alive(-1, 0));
 }
 
+static void what_a_descriptor_tells_is_read(void **state)
+{
+	struct err e = { 0 };
+	uint64_t n = 7;
+	(void)state;
+	auto_close int fd = open("/dev/null", O_WRONLY | O_APPEND | O_CLOEXEC);
+	assert_int_equal(proc_fd_number(getpid(), fd, "flags", 8, &n, &e), 0);
+	assert_int_equal(n & (O_ACCMODE | O_APPEND), O_WRONLY | O_APPEND);
+	assert_int_equal(proc_fd_number(getpid(), fd, "mnt_id", 10, &n, &e), 0);
+	assert_true(n > 0);
+	assert_int_equal(proc_fd_number(getpid(), fd, "id", 10, &n, &e), -1); /* no part of a key is one */
+	assert_int_equal(e.code, ERR_INTERNAL);
+	assert_int_equal(proc_fd_number(getpid(), 1 << 20, "flags", 8, &n, &e), -1);
+	assert_int_equal(e.code, ERR_NOT_FOUND);
+}
+
 static void names_with_brackets_do_not_confuse(void **state)
 {
 	(void)state;
@@ -265,6 +281,7 @@ int main(void)
 		cmocka_unit_test(child_dies_with_its_parent),
 		cmocka_unit_test(waiting_has_a_limit),
 		cmocka_unit_test(a_process_is_known_again_and_a_dead_one_is_not_alive),
+		cmocka_unit_test(what_a_descriptor_tells_is_read),
 		cmocka_unit_test(names_with_brackets_do_not_confuse),
 		cmocka_unit_test(start_time_is_the_same_from_another_time_namespace),
 		cmocka_unit_test(boot_id_is_a_uuid),
