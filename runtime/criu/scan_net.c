@@ -20,6 +20,7 @@
 #include "proto/pb.h"
 #include "runtime/criu/scan.h"
 #include "runtime/net/backlog.h"
+#include "runtime/net/diag.h"
 #include "runtime/net/nl.h"
 
 #define BACKLOG_MAX 64
@@ -139,8 +140,16 @@ static int look_at_kind(struct scan *s, const struct held *h, struct err *e)
 	return 0;
 }
 
-static int look_at(struct scan *s, const struct held_list *l, const struct nlmsghdr *h, struct err *e)
+struct unix_look {
+	struct scan *s;
+	const struct held_list *l;
+};
+
+static int look_at(void *arg, const struct nlmsghdr *h, struct err *e)
 {
+	const struct unix_look *look = arg;
+	struct scan *s = look->s;
+	const struct held_list *l = look->l;
 	const struct unix_diag_msg *m = NLMSG_DATA(h);
 	uint32_t peer = 0;
 	int len = (int)NLMSG_PAYLOAD(h, sizeof(*m));
@@ -162,7 +171,7 @@ static int look_at(struct scan *s, const struct held_list *l, const struct nlmsg
 	return 0;
 }
 
-static int ask(int sock, struct err *e)
+static int scan_unix(struct scan *s, const struct held_list *l, int sock, struct err *e)
 {
 	struct {
 		struct nlmsghdr h;
@@ -170,26 +179,9 @@ static int ask(int sock, struct err *e)
 	} q = { .h = { .nlmsg_len = sizeof(q), .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
 		.r = { .sdiag_family = AF_UNIX, .udiag_states = 1U << TCP_ESTABLISHED, .udiag_show = UDIAG_SHOW_PEER } };
 
-	return send(sock, &q, sizeof(q), 0) < 0 ? err_sys(e, errno, "ask for unix sockets") : 0;
-}
-
-static int read_answers(struct scan *s, const struct held_list *l, int sock, struct err *e)
-{
-	_Alignas(struct nlmsghdr) char b[32768];
-
-	for (;;) {
-		ssize_t got = recv(sock, b, sizeof(b), 0); /* the kernel has the answer ready */
-		if (got < 0)
-			return err_sys(e, errno, "read unix sockets");
-		int n = (int)got;
-		for (struct nlmsghdr *h = (struct nlmsghdr *)b; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
-			/* An error: no unix_diag in this kernel; then CRIU tells. */
-			if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR)
-				return 0;
-			if (look_at(s, l, h, e) < 0)
-				return -1;
-		}
-	}
+	struct unix_look look = { s, l };
+	/* No unix_diag in this kernel: then CRIU tells. */
+	return diag_dump(sock, &q, sizeof(q), "unix sockets", look_at, &look, e) < 0 ? -1 : 0;
 }
 
 static int look_at_backlog(struct scan *s, const struct held_list *l, uint32_t inode, struct err *e)
@@ -235,7 +227,7 @@ int scan_sockets(struct scan *s, struct err *e)
 	auto_close int netns = open(path, O_RDONLY | O_CLOEXEC);
 	if (rc == 0 && netns >= 0 && l.n > 0) {
 		auto_close int sock = nl_socket_in(netns, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG, e);
-		rc = sock < 0 || ask(sock, e) < 0 ? -1 : read_answers(s, &l, sock, e);
+		rc = sock < 0 ? -1 : scan_unix(s, &l, sock, e);
 		if (rc == 0)
 			rc = scan_backlog(s, &l, netns, e);
 	}

@@ -1,13 +1,13 @@
 /* See backlog.h. Sources: sock_diag(7), kernel net/ipv4/inet_diag.c: of a listening socket idiag_rqueue is what waits to be accepted; a handshake
  * that has begun is told as TCP_NEW_SYN_RECV. */
 #include "runtime/net/backlog.h"
-#include <errno.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include "base/fd.h"
+#include "runtime/net/diag.h"
 #include "runtime/net/nl.h"
 
 /* The kernel's numbers of states. */
@@ -20,7 +20,18 @@ struct found {
 	size_t n, max;
 };
 
-static int ask(int sock, uint8_t family, struct err *e)
+static int note(void *arg, const struct nlmsghdr *h, struct err *e)
+{
+	struct found *f = arg;
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	(void)e;
+	bool listens = m->idiag_state == TCP_LISTEN;
+	if ((!listens || m->idiag_rqueue > 0) && f->n < f->max)
+		f->inodes[f->n++] = listens ? m->idiag_inode : 0;
+	return 0;
+}
+
+static int list(int sock, uint8_t family, struct found *f, struct err *e)
 {
 	struct {
 		struct nlmsghdr h;
@@ -29,30 +40,7 @@ static int ask(int sock, uint8_t family, struct err *e)
 		.r = { .sdiag_family = family,
 		       .sdiag_protocol = IPPROTO_TCP,
 		       .idiag_states = 1U << TCP_LISTEN | 1U << TCP_SYN_RECV | 1U << TCP_NEW_SYN_RECV } };
-	return send(sock, &q, sizeof(q), 0) < 0 ? err_sys(e, errno, "ask for listening sockets") : 0;
-}
-
-static void note(const struct inet_diag_msg *m, struct found *f)
-{
-	bool listens = m->idiag_state == TCP_LISTEN;
-	if ((!listens || m->idiag_rqueue > 0) && f->n < f->max)
-		f->inodes[f->n++] = listens ? m->idiag_inode : 0;
-}
-
-static int read_answers(int sock, struct found *f, struct err *e)
-{
-	_Alignas(struct nlmsghdr) char b[32768];
-	for (;;) {
-		ssize_t got = recv(sock, b, sizeof(b), 0); /* the kernel has the answer ready */
-		if (got < 0)
-			return err_sys(e, errno, "read listening sockets");
-		int n = (int)got;
-		for (const struct nlmsghdr *h = (struct nlmsghdr *)b; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
-			if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR)
-				return 0;
-			note(NLMSG_DATA(h), f);
-		}
-	}
+	return diag_dump(sock, &q, sizeof(q), "listening sockets", note, f, e);
 }
 
 int backlog_find(int netns_fd, uint32_t *inodes, size_t max, struct err *e)
@@ -62,7 +50,7 @@ int backlog_find(int netns_fd, uint32_t *inodes, size_t max, struct err *e)
 	if (sock < 0)
 		return -1;
 	for (int i = 0; i < 2; i++)
-		if (ask(sock, i ? AF_INET6 : AF_INET, e) < 0 || read_answers(sock, &f, e) < 0)
+		if (list(sock, i ? AF_INET6 : AF_INET, &f, e) < 0)
 			return -1;
 	return (int)f.n;
 }

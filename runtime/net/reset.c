@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include "base/fd.h"
 #include "base/mem.h"
+#include "runtime/net/diag.h"
 #include "runtime/net/nl.h"
 
 /* All but listening sockets, and those that are closed or wait for nothing but time. */
@@ -24,41 +25,21 @@ struct found {
 	size_t n, cap;
 };
 
-static int ask(int sock, struct request *q, struct err *e)
+static int take(void *arg, const struct nlmsghdr *h, struct err *e)
 {
-	q->h.nlmsg_len = sizeof(*q);
-	return send(sock, q, sizeof(*q), 0) < 0 ? err_sys(e, errno, "ask for TCP connections") : 0;
-}
-
-/* 1: more to come, 0: that was all. */
-static int take(struct nlmsghdr *h, struct found *f, struct err *e)
-{
-	if (h->nlmsg_type == NLMSG_DONE)
-		return 0;
-	if (h->nlmsg_type == NLMSG_ERROR)
-		return err_set(e, ERR_UNSUPPORTED, -((struct nlmsgerr *)NLMSG_DATA(h))->error, "list TCP connections");
+	struct found *f = arg;
 	if (mem_grow(&f->v, &f->cap, f->n + 1, sizeof(*f->v), e) < 0)
 		return -1;
-	f->v[f->n++] = ((struct inet_diag_msg *)NLMSG_DATA(h))->id;
-	return 1;
+	f->v[f->n++] = ((const struct inet_diag_msg *)NLMSG_DATA(h))->id;
+	return 0;
 }
 
 static int list(int sock, int family, struct found *f, struct err *e)
 {
-	_Alignas(struct nlmsghdr) char b[32768];
-	struct request q = { .h = { .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+	struct request q = { .h = { .nlmsg_len = sizeof(q), .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
 			     .r = { .sdiag_family = (uint8_t)family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = CONNECTED } };
-	int more = ask(sock, &q, e) < 0 ? -1 : 1;
-
-	while (more > 0) {
-		ssize_t got = recv(sock, b, sizeof(b), 0); /* the kernel has the answer ready */
-		if (got < 0)
-			return err_sys(e, errno, "list TCP connections");
-		int n = (int)got;
-		for (struct nlmsghdr *h = (struct nlmsghdr *)b; more > 0 && NLMSG_OK(h, n); h = NLMSG_NEXT(h, n))
-			more = take(h, f, e);
-	}
-	return more;
+	int rc = diag_dump(sock, &q, sizeof(q), "TCP connections", take, f, e);
+	return rc > 0 ? err_set(e, ERR_UNSUPPORTED, rc, "list TCP connections") : rc;
 }
 
 /* One that has ended meanwhile is no error. */
@@ -69,11 +50,9 @@ static int destroy(int sock, int family, const struct inet_diag_sockid *id, stru
 		struct nlmsgerr error;
 		char rest[256];
 	} answer;
-	struct request q = { .h = { .nlmsg_type = SOCK_DESTROY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK },
+	struct request q = { .h = { .nlmsg_len = sizeof(q), .nlmsg_type = SOCK_DESTROY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK },
 			     .r = { .sdiag_family = (uint8_t)family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = CONNECTED, .id = *id } };
-	if (ask(sock, &q, e) < 0)
-		return -1;
-	if (recv(sock, &answer, sizeof(answer), 0) < (ssize_t)sizeof(answer.h) + 4)
+	if (send(sock, &q, sizeof(q), 0) < 0 || recv(sock, &answer, sizeof(answer), 0) < (ssize_t)sizeof(answer.h) + 4)
 		return err_sys(e, errno, "close a TCP connection");
 	int error = answer.h.nlmsg_type == NLMSG_ERROR ? -answer.error.error : 0;
 	if (error == 0 || error == ENOENT)
