@@ -74,6 +74,11 @@ static int grow(struct passes *p, struct err *e)
 	return 0;
 }
 
+static struct known *find_known(const struct passes *p, const char *path)
+{
+	return p->cap ? *place(p->table, p->cap, path) : NULL;
+}
+
 static struct known *known_of(struct passes *p, const char *path, struct err *e)
 {
 	if (p->n * 2 >= p->cap && grow(p, e) < 0)
@@ -135,7 +140,7 @@ static int tell_parent(struct passes *p, const char *path, struct err *e)
 	auto_free char *parent = slash ? mem_printf(e, "%.*s", (int)(slash - path), path) : mem_strdup(".", e);
 	if (!parent)
 		return -1;
-	struct known *k = *place(p->table, p->cap, parent);
+	struct known *k = find_known(p, parent);
 	return k && k->seen == p->pass ? tell(p, k, e) : 0;
 }
 
@@ -272,8 +277,8 @@ static int send_known(struct passes *p, struct known *k, struct err *e)
 
 static void mark_again(struct passes *p, const struct strv *paths)
 {
-	for (size_t i = 0; i < paths->n && p->cap; i++) {
-		struct known *k = *place(p->table, p->cap, paths->v[i]);
+	for (size_t i = 0; i < paths->n; i++) {
+		struct known *k = find_known(p, paths->v[i]);
 		if (k)
 			k->again = true;
 	}
@@ -281,8 +286,8 @@ static void mark_again(struct passes *p, const struct strv *paths)
 
 static void mark_writing(struct passes *p, const struct strv *paths)
 {
-	for (size_t i = 0; i < paths->n && p->cap; i++) {
-		struct known *k = *place(p->table, p->cap, paths->v[i]);
+	for (size_t i = 0; i < paths->n; i++) {
+		struct known *k = find_known(p, paths->v[i]);
 		if (k)
 			k->writing = p->pass;
 	}
