@@ -1,5 +1,6 @@
 /* See landlock.h. Debian 12's header stops at REFER; the kernel tells us what it knows (its ABI), and what an older one does not know is not held. */
 #include "runtime/landlock.h"
+#include "runtime/annotation.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
@@ -62,11 +63,8 @@ static int check_kernel(const Davit__OciSpec *s, const char *field, struct err *
 
 int landlock_of_spec(const Davit__OciSpec *spec, Davit__Landlock **out, struct err *e)
 {
-	const char *field = "annotations." LANDLOCK_ANNOTATION, *text = NULL;
+	const char *field = "annotations." LANDLOCK_ANNOTATION, *text = annotation_of_spec(spec, LANDLOCK_ANNOTATION);
 	*out = NULL;
-	for (size_t i = 0; i < spec->n_annotations; i++)
-		if (str_eq(spec->annotations[i]->key, LANDLOCK_ANNOTATION))
-			text = spec->annotations[i]->value ? spec->annotations[i]->value : "";
 	if (!text)
 		return 0;
 	auto_pb(Davit__Landlock) *l = json_parse(&davit__landlock__descriptor, text, strlen(text), JSON_REFUSE, NULL, e);

@@ -2,6 +2,7 @@
  *
  * It says what CRIU would say, before anything is stopped; what it cannot see (a socket's queue, a race) CRIU still refuses by itself. Each part of
  * /proc has its file: scan_fd.c descriptors, scan_maps.c mappings, scan_net.c sockets and locks; here namespaces, tracers and exec sessions. */
+#include "runtime/annotation.h"
 #include "runtime/criu/scan.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -98,12 +99,8 @@ static int scan_spec(struct scan *s, struct err *e)
 {
 	const Davit__OciSpec *spec = s->o->spec;
 	const Davit__OciSeccomp *filter = spec && spec->linux ? spec->linux->seccomp : NULL;
-	bool notifies = false, held = false;
+	bool notifies = spec && annotation_of_spec(spec, SUPERVISE_ANNOTATION), held = spec && annotation_of_spec(spec, LANDLOCK_ANNOTATION);
 
-	for (size_t i = 0; spec && i < spec->n_annotations; i++) {
-		notifies |= str_eq(spec->annotations[i]->key, SUPERVISE_ANNOTATION);
-		held |= str_eq(spec->annotations[i]->key, LANDLOCK_ANNOTATION);
-	}
 	for (size_t i = 0; filter && i < filter->n_syscalls; i++)
 		notifies |= str_eq(filter->syscalls[i]->action, "SCMP_ACT_NOTIFY");
 	if (notifies && !scan_add(s, s->o->init, "seccomp_listener", NULL, e))

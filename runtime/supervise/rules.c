@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "proto/json.h"
 #include "proto/pb.h"
+#include "runtime/annotation.h"
 #include "runtime/namespace.h"
 #include "runtime/policy_file.h"
 #include "runtime/seccomp/seccomp.h"
@@ -96,11 +97,8 @@ static int check_for(const Davit__OciSpec *spec, const Davit__SeccompSupervisor 
 
 int supervise_of_spec(const Davit__OciSpec *spec, Davit__SeccompSupervisor **out, struct err *e)
 {
-	const char *field = "annotations." SUPERVISE_ANNOTATION, *text = NULL;
+	const char *field = "annotations." SUPERVISE_ANNOTATION, *text = annotation_of_spec(spec, SUPERVISE_ANNOTATION);
 	*out = NULL;
-	for (size_t i = 0; i < spec->n_annotations; i++)
-		if (str_eq(spec->annotations[i]->key, SUPERVISE_ANNOTATION))
-			text = spec->annotations[i]->value ? spec->annotations[i]->value : "";
 	if (!text)
 		return 0;
 	auto_pb(Davit__SeccompSupervisor) *s = json_parse(&davit__seccomp_supervisor__descriptor, text, strlen(text), JSON_REFUSE, NULL, e);
