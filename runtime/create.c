@@ -190,13 +190,10 @@ int create_network(struct create *c, int netns_fd, struct err *e)
 
 int create_network_of(struct create *c, pid_t pid, struct err *e)
 {
-	char path[64];
-
 	if (!c->network && ns_how_of_spec(c->spec, NS_NETWORK) != NS_NEW)
 		return 0;
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-	return fd < 0 ? err_sys(e, errno, "open the network namespace") : create_network(c, fd, e);
+	auto_close int fd = ns_open(pid, NS_NETWORK, e);
+	return fd < 0 ? -1 : create_network(c, fd, e);
 }
 
 /* What /proc/PID/fd/{0,1,2} lead to, in CRIU's words: an image restored later gets its stdio by these names. */

@@ -49,6 +49,15 @@ void ns_set_close(struct ns_set *s)
 		fd_closep(&s->fd[k]);
 }
 
+int ns_open(pid_t pid, enum ns_kind kind, struct err *e)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)pid, ns_types[kind].proc);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? err_sys(e, errno, "open %s", path) : fd;
+}
+
 /* A namespace is named by device and inode of its nsfs file. */
 static bool is_own(const struct stat *st, enum ns_kind kind)
 {

@@ -36,6 +36,8 @@ void ns_set_close(struct ns_set *s);
 /* Fills an initialised set from the spec's list and opens what is joined. A path that leads to the caller's own namespace counts as the host's.
  * ERR_INVALID names the entry whose path is no namespace, or one of another kind. */
 int ns_set_of_spec(const Davit__OciSpec *spec, struct ns_set *out, struct err *e);
+/* Opens the namespace of a process. An owned fd, or -1. */
+int ns_open(pid_t pid, enum ns_kind kind, struct err *e);
 /* CLONE_NEW… of the namespaces of a process that are not the caller's own. -1: it is gone. */
 int ns_flags_of_pid(pid_t pid, struct err *e);
 /* CLONE_NEW… of all kinds that are `how`. */

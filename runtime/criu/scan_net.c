@@ -19,6 +19,7 @@
 #include "base/proc.h"
 #include "proto/pb.h"
 #include "runtime/criu/scan.h"
+#include "runtime/namespace.h"
 #include "runtime/net/backlog.h"
 #include "runtime/net/diag.h"
 #include "runtime/net/nl.h"
@@ -216,15 +217,13 @@ static int scan_backlog(struct scan *s, const struct held_list *l, int netns, st
 int scan_sockets(struct scan *s, struct err *e)
 {
 	struct held_list l = { 0 };
-	char path[64];
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < s->npids; i++)
 		rc = collect(&l, s->pids[i], e);
 	for (size_t i = 0; rc == 0 && i < l.n; i++)
 		rc = look_at_kind(s, &l.v[i], e);
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", s->o->init);
-	auto_close int netns = open(path, O_RDONLY | O_CLOEXEC);
+	auto_close int netns = ns_open(s->o->init, NS_NETWORK, NULL); /* if it has ended, there is nothing to see */
 	if (rc == 0 && netns >= 0 && l.n > 0) {
 		auto_close int sock = nl_socket_in(netns, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG, e);
 		rc = sock < 0 ? -1 : scan_unix(s, &l, sock, e);

@@ -1,4 +1,5 @@
 /* See inside.h. The child leaves by _exit and tells by a pipe: read, the packed message; made, a struct err. */
+#include "runtime/namespace.h"
 #include "runtime/net/inside.h"
 #include <errno.h>
 #include <linux/capability.h>
@@ -20,15 +21,16 @@
 #define MESSAGE_MAX ((size_t)16 << 20)
 
 /* Opens a namespace of a process. -1 without an error: it is the caller's own. */
-static int open_other(pid_t pid, const char *name, struct err *e)
+static int open_other(pid_t pid, enum ns_kind kind, struct err *e)
 {
 	char path[64];
 	struct stat own, theirs;
-	snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)pid, name);
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &theirs) < 0)
-		return err_sys(e, errno, "open %s", path);
-	snprintf(path, sizeof(path), "/proc/self/ns/%s", name);
+	auto_close int fd = ns_open(pid, kind, e);
+	if (fd < 0)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/ns/%s", ns_types[kind].proc);
+	if (fstat(fd, &theirs) < 0)
+		return err_sys(e, errno, "stat a namespace");
 	if (stat(path, &own) < 0)
 		return err_sys(e, errno, "stat %s", path);
 	return own.st_ino == theirs.st_ino && own.st_dev == theirs.st_dev ? -1 : steal_fd(&fd);
@@ -37,7 +39,7 @@ static int open_other(pid_t pid, const char *name, struct err *e)
 /* Leaves the caller in the container's namespaces. Returns the network's. */
 static int enter(pid_t init, struct err *e)
 {
-	auto_close int user = open_other(init, "user", e), net = open_other(init, "net", e);
+	auto_close int user = open_other(init, NS_USER, e), net = open_other(init, NS_NETWORK, e);
 	if (net < 0)
 		return e->code ? -1 : err_set(e, ERR_STATE, 0, "the container's network is the host's");
 	if (user < 0 && e->code)

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "proto/pb.h"
+#include "runtime/namespace.h"
 #include "runtime/net/backlog.h"
 #include "runtime/net/net.h"
 #include "runtime/net/reset.h"
@@ -158,13 +159,11 @@ static int delete_kept(const struct request *r, const struct place *p, struct er
 static void tell_peers(const Davit__ContainerStatus *s, const struct place *p)
 {
 	struct err e = { 0 };
-	char path[64];
 	auto_pb(Davit__ContainerRecord) *r = record_load(p, NULL);
 	if (!r || !r->tcp_reset || !str_eq(s->state, "paused") || !file_exists(AT_FDCWD, p->network))
 		return;
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", s->pid);
 	auto_pb(Davit__RuntimeNetwork) *n = net_load(p->network, &e);
-	auto_close int netns = open(path, O_RDONLY | O_CLOEXEC);
+	auto_close int netns = n ? ns_open(s->pid, NS_NETWORK, &e) : -1;
 	/* Frozen as it is, it can send nothing else. */
 	if (!n || netns < 0 || net_release(n, s->name, &e) < 0 || net_reset_connections(netns, &e) < 0)
 		log_err(LOG_LEVEL_WARN, "close a container's connections", &e);
@@ -230,11 +229,9 @@ static int note_pause(const Davit__ContainerStatus *s, const struct place *p, bo
  * *handshake: one is not there yet, and waits for its peer. */
 static bool has_backlog(pid_t pid, bool *handshake)
 {
-	char path[64];
 	uint32_t inodes[BACKLOG_MAX];
 	struct err e = { 0 };
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
-	auto_close int netns = open(path, O_RDONLY | O_CLOEXEC);
+	auto_close int netns = ns_open(pid, NS_NETWORK, &e);
 	int n = netns < 0 ? 0 : backlog_find(netns, inodes, ARRAY_LEN(inodes), &e);
 	*handshake = false;
 	for (int i = 0; i < n; i++)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include "base/file.h"
 #include "proto/pb.h"
+#include "runtime/namespace.h"
 #include "runtime/net/net.h"
 #include "runtime/serve/ops.h"
 #include "runtime/serve/policy.h"
@@ -25,7 +26,6 @@ int op_network_remove(const struct request *r, struct answer *a, struct err *e)
 
 int op_announce(const struct request *r, struct answer *a, struct err *e)
 {
-	char path[64];
 	(void)a;
 	auto_place p = { 0 };
 	auto_pb(Davit__ContainerStatus) *s = record_require(r->core, r->name, "created running paused", e);
@@ -33,10 +33,7 @@ int op_announce(const struct request *r, struct answer *a, struct err *e)
 		return -1;
 	if (!file_exists(AT_FDCWD, p.network))
 		return 0;
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", s->pid);
 	auto_pb(Davit__RuntimeNetwork) *n = net_load(p.network, e);
-	auto_close int netns = open(path, O_RDONLY | O_CLOEXEC);
-	if (!n || netns < 0)
-		return n ? err_sys(e, errno, "open %s", path) : -1;
-	return net_announce(n, netns, e);
+	auto_close int netns = n ? ns_open(s->pid, NS_NETWORK, e) : -1;
+	return netns < 0 ? -1 : net_announce(n, netns, e);
 }

@@ -5,16 +5,15 @@
 #include <sys/mman.h>
 #include "base/log.h"
 #include "proto/pb.h"
+#include "runtime/namespace.h"
 #include "runtime/net/conntrack.h"
 #include "runtime/net/neighbour.h"
 #include "runtime/net/net.h"
 
 static int find_neighbours(pid_t pid, Davit__DumpDone *out, struct err *e)
 {
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
-	auto_close int netns = open(path, O_RDONLY | O_CLOEXEC);
-	return netns < 0 ? err_sys(e, errno, "open %s", path) : net_neighbours(netns, &out->n_neighbours, &out->neighbours, e);
+	auto_close int netns = ns_open(pid, NS_NETWORK, e);
+	return netns < 0 ? -1 : net_neighbours(netns, &out->n_neighbours, &out->neighbours, e);
 }
 
 static int find_connections(const char *network, Davit__DumpDone *out, struct err *e)
