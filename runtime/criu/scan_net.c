@@ -12,9 +12,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
-#include "base/clock.h"
 #include "base/fd.h"
 #include "base/proc.h"
 #include "proto/pb.h"
@@ -24,8 +22,7 @@
 #include "runtime/net/diag.h"
 #include "runtime/net/nl.h"
 
-#define BACKLOG_MAX 64
-#define BACKLOG_LOOK_MS 100
+#define BACKLOG_WAIT_MS 2000
 #define TCP_ESTABLISHED 1 /* unix_diag tells states in TCP's numbers */
 
 int scan_locks(struct scan *s, struct err *e)
@@ -196,22 +193,20 @@ static int look_at_backlog(struct scan *s, const struct held_list *l, uint32_t i
 	return 0;
 }
 
-/* A server accepts within the moment that it takes to look twice; one that has still not is busy with other things. */
+/* A handshake that is not over is no obstacle yet; a server that accepts is none either, one that has not within this time is busy with other things.
+ */
 static int scan_backlog(struct scan *s, const struct held_list *l, int netns, struct err *e)
 {
-	uint32_t first[BACKLOG_MAX], again[BACKLOG_MAX];
-	int n = backlog_find(netns, first, BACKLOG_MAX, e), m = 0, rc = n < 0 ? -1 : 0;
+	uint32_t inodes[BACKLOG_MAX];
+	int found = backlog_find(netns, inodes, e), n = 0, rc = 0;
 
-	if (n > 0) {
-		(void)nanosleep(&(struct timespec){ .tv_nsec = BACKLOG_LOOK_MS * NSEC_PER_MSEC }, NULL);
-		m = backlog_find(netns, again, BACKLOG_MAX, e);
-		rc = m < 0 ? -1 : 0;
-	}
+	for (int i = 0; i < found; i++)
+		if (inodes[i])
+			inodes[n++] = inodes[i];
+	n = found < 0 ? -1 : backlog_wait(netns, inodes, n, BACKLOG_WAIT_MS, e);
 	for (int i = 0; i < n && rc == 0; i++)
-		for (int k = 0; k < m && rc == 0; k++)
-			if (first[i] && first[i] == again[k])
-				rc = look_at_backlog(s, l, first[i], e);
-	return rc;
+		rc = look_at_backlog(s, l, inodes[i], e);
+	return n < 0 ? -1 : rc;
 }
 
 int scan_sockets(struct scan *s, struct err *e)

@@ -30,8 +30,7 @@
 #define MONITOR_WAIT_MS 5000
 /* How often, and for how long at most each time, a container whose listening sockets have a backlog is let run once more before it is paused. */
 #define BACKLOG_TRIES 8
-#define BACKLOG_MAX 16 /* listening sockets of interest */
-#define BACKLOG_WAIT_MS 50
+#define BACKLOG_WAIT_MS 200
 
 struct launch lifecycle_monitor(const Davit__ContainerSpec *s, const struct place *p, const struct strv *command)
 {
@@ -225,18 +224,21 @@ static int note_pause(const Davit__ContainerStatus *s, const struct place *p, bo
 	return record_save(p, r, false, e);
 }
 
-/* Whether a connection waits to be accepted. CRIU cannot take it along, and its peer takes it for established: what it asks would be lost.
- * *handshake: one is not there yet, and waits for its peer. */
-static bool has_backlog(pid_t pid, bool *handshake)
-{
+/* Connections that wait to be accepted: CRIU cannot take them along, and their peers take them for established: what they ask would be lost. */
+struct backlog {
 	uint32_t inodes[BACKLOG_MAX];
+	int n;		/* none also where it cannot be seen: the dump will tell */
+	bool handshake; /* one of them is not there yet, and waits for its peer */
+};
+
+static struct backlog backlog_of(int netns)
+{
+	struct backlog b = { 0 };
 	struct err e = { 0 };
-	auto_close int netns = ns_open(pid, NS_NETWORK, &e);
-	int n = netns < 0 ? 0 : backlog_find(netns, inodes, ARRAY_LEN(inodes), &e);
-	*handshake = false;
-	for (int i = 0; i < n; i++)
-		*handshake |= inodes[i] == 0;
-	return n > 0;
+	b.n = netns < 0 ? 0 : MAX(backlog_find(netns, b.inodes, &e), 0);
+	for (int i = 0; i < b.n; i++)
+		b.handshake |= b.inodes[i] == 0;
+	return b;
 }
 
 static int let_go(const struct request *r, const struct place *p, bool network, struct err *e)
@@ -244,22 +246,22 @@ static int let_go(const struct request *r, const struct place *p, bool network, 
 	return (network && hold(p, r->name, false, e) < 0) || container_resume(&r->core->rt, r->name, e) < 0 ? -1 : 0;
 }
 
-/* A server accepts what waits as soon as it may: if the freeze came right in between, it gets a moment more. Its packets stay held meanwhile, so that
- * nothing new comes behind what it accepts; but where a handshake waits for its peer, they pass. One that does not accept for so long is stopped as
- * it is, and the dump will say so. */
-static int pause_once(const struct request *r, const struct place *p, const Davit__ContainerStatus *s, bool was_running, bool last, struct err *e)
+/* *b: what waits to be accepted once it is paused; if there is anything and this is not the last try, it runs again. Its packets stay held meanwhile,
+ * so that nothing new comes behind what it accepts; but where a handshake waits for its peer, they pass. */
+static int pause_once(const struct request *r, const struct place *p, const Davit__ContainerStatus *s, int netns, bool last, struct backlog *b,
+		      struct err *e)
 {
-	bool held = r->msg->pause->hold_network;
-	bool handshake = false;
+	bool held = r->msg->pause->hold_network, was_running = str_eq(s->state, "running");
 	struct err undo = { 0 };
 	if (was_running && container_pause(&r->core->rt, r->name, e) < 0) {
 		(void)hold(p, r->name, false, &undo); /* of the try before */
 		return -1;
 	}
 	int rc = note_pause(s, p, was_running, held, e);
-	if (rc == 0 && (!was_running || !held || last || !file_exists(AT_FDCWD, p->network) || !has_backlog(s->pid, &handshake)))
-		return 1;
-	if (was_running && let_go(r, p, rc < 0 || handshake, &undo) < 0) {
+	*b = rc < 0 || last ? (struct backlog){ 0 } : backlog_of(netns);
+	if (rc == 0 && b->n == 0)
+		return 0;
+	if (was_running && let_go(r, p, rc < 0 || b->handshake, &undo) < 0) {
 		if (rc == 0)
 			*e = undo;
 		else
@@ -269,20 +271,25 @@ static int pause_once(const struct request *r, const struct place *p, const Davi
 	return rc;
 }
 
+/* A server accepts what waits as soon as it may: if the freeze came right in between, it runs on until it has. One that still has not is paused as it
+ * is, and the dump will say so. */
 int op_pause(const struct request *r, struct answer *a, struct err *e)
 {
 	auto_place p = { 0 };
 	auto_pb(Davit__ContainerStatus) *s = record_require(r->core, r->name, "running paused", e);
 	if (!s || place_of(r->core, r->name, &p, e) < 0)
 		return -1;
-	bool was_running = str_eq(s->state, "running");
-	int rc = 0;
-	for (int tries = 0; rc == 0; tries++) {
-		if (tries > 0)
-			(void)nanosleep(&(struct timespec){ .tv_nsec = MIN(1L << tries, BACKLOG_WAIT_MS) * NSEC_PER_MSEC }, NULL);
-		rc = pause_once(r, &p, s, was_running, tries == BACKLOG_TRIES, e);
+	bool waits = str_eq(s->state, "running") && r->msg->pause->hold_network && file_exists(AT_FDCWD, p.network);
+	auto_close int netns = waits ? ns_open(s->pid, NS_NETWORK, &(struct err){ 0 }) : -1;
+	struct backlog b = { .n = 1 };
+	struct err blind = { 0 }; /* then it just tries again */
+	for (int tries = 0; b.n > 0; tries++) {
+		if (pause_once(r, &p, s, netns, tries == BACKLOG_TRIES, &b, e) < 0)
+			return -1;
+		if (b.n > 0)
+			(void)backlog_wait(netns, b.inodes, b.n, MIN(2 << tries, BACKLOG_WAIT_MS), &blind);
 	}
-	return rc < 0 ? -1 : answer_status(a, r->core, r->name, e);
+	return answer_status(a, r->core, r->name, e);
 }
 
 /* From its first resume on a restored container is like any other: its layer is its own. */
