@@ -17,10 +17,12 @@
 #include "base/proc.h"
 #include "proto/memory.h"
 #include "proto/pb.h"
+#include "runtime/pagestore/arena.h"
 #include "runtime/pagestore/pagestore.h"
 
 #define PAGE 4096UL
 #define PAGES 256UL
+#define REGION (ARENA_REGION_PAGES * PAGE)
 #define PID 7
 #define LIMIT (64UL << 20)
 #define WAIT_MS 10000
@@ -28,7 +30,8 @@
 struct world {
 	char dir[64];
 	int images, memory;
-	uint8_t *area; /* where the task has its memory */
+	uint8_t *mapping;
+	uint8_t *area; /* where the task has its memory: within one region of the store, as what is fetched ahead ends with it */
 	struct err e;
 };
 
@@ -65,7 +68,8 @@ static inline int set_up(void **state)
 	*w = (struct world){ .dir = "/tmp/davit-pagestore.XXXXXX" };
 	assert_non_null(mkdtemp(w->dir));
 	w->images = open(w->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	w->area = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	w->mapping = mmap(NULL, REGION + PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	w->area = w->mapping + (-(uintptr_t)w->mapping & (REGION - 1));
 	write_pagemap(w, (uintptr_t)w->area, PAGES);
 	const struct pagestore_options o = { .folder = w->dir, .work = w->dir, .images_dirfd = w->images, .limit = LIMIT };
 	w->memory = pagestore_start(&o, &w->e);
@@ -81,7 +85,7 @@ static inline int tear_down(void **state)
 	assert_int_equal(pagestore_end(w->dir, &w->e), 0);
 	fd_closep(&w->memory);
 	fd_closep(&w->images);
-	munmap(w->area, PAGES * PAGE);
+	munmap(w->mapping, REGION + PAGES * PAGE);
 	file_remove_tree(AT_FDCWD, w->dir, NULL);
 	return 0;
 }
