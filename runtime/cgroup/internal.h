@@ -159,6 +159,14 @@ int64_t cgroup_read_key(int dirfd, const char *file, const char *key);
 int cgroup_walk(int dirfd, int (*f)(int dirfd, int parent, const char *name, void *arg), void *arg);
 /* Whether a folder's own cgroup.procs names a process. */
 bool cgroup_has_process(int dirfd);
+/* The parts of cgroup_report() (report.c): each appends a member with a comma before it, or nothing. */
+#define REPORT_TEXT_MAX (256 << 10)
+/* As cgroup_read_key, times `factor`; 0 if it is not there. */
+uint64_t report_counter(const struct hierarchy *h, const char *file, const char *key, uint64_t factor);
+int report_cpuset(const struct cgroup *c, struct buf *out, struct err *e);
+int report_hugetlb(const struct cgroup *c, struct buf *out, struct err *e);
+int report_blkio(const struct cgroup *c, struct buf *out, struct err *e);
+int report_pressure(const struct hierarchy *h, const char *file, struct buf *out, struct err *e);
 /* The hierarchy in which processes are listed, frozen and signalled. */
 const struct hierarchy *cgroup_process_hierarchy(const struct cgroup *c);
 /* Sleeps for *us and doubles it up to `max`. False once `deadline` (CLOCK_MONOTONIC, ns) has passed. */

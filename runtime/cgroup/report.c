@@ -12,9 +12,7 @@
 #include "base/file.h"
 #include "runtime/cgroup/internal.h"
 
-#define TEXT_MAX (256 << 10)
-
-static uint64_t counter(const struct hierarchy *h, const char *file, const char *key, uint64_t factor)
+uint64_t report_counter(const struct hierarchy *h, const char *file, const char *key, uint64_t factor)
 {
 	int64_t n = cgroup_read_key(h->fd, file, key);
 
@@ -31,7 +29,7 @@ static uint64_t limit(const struct hierarchy *h, const char *file)
 
 static int put_percpu(const struct hierarchy *account, struct buf *out, struct err *e)
 {
-	auto_free char *text = file_read(account->fd, "cpuacct.usage_percpu", TEXT_MAX, NULL, NULL);
+	auto_free char *text = file_read(account->fd, "cpuacct.usage_percpu", REPORT_TEXT_MAX, NULL, NULL);
 	char *rest = text, *word;
 	const char *comma = "";
 
@@ -45,37 +43,64 @@ static int put_percpu(const struct hierarchy *account, struct buf *out, struct e
 	return buf_puts(out, "]", e);
 }
 
+/* Of lines "cpu user system", below a heading. */
+static int put_percpu_of(const struct hierarchy *account, const char *name, bool system, struct buf *out, struct err *e)
+{
+	auto_free char *text = file_read(account->fd, "cpuacct.usage_all", REPORT_TEXT_MAX, NULL, NULL);
+	char *rest = text, *line;
+	const char *comma = "";
+	uint64_t user, kernel;
+
+	if (!text)
+		return 0;
+	if (buf_printf(out, e, ",\"%s\":[", name) < 0)
+		return -1;
+	while ((line = strtok_r(rest, "\n", &rest))) {
+		if (sscanf(line, "%*u %" SCNu64 " %" SCNu64, &user, &kernel) != 2)
+			continue;
+		if (buf_printf(out, e, "%s%" PRIu64, comma, system ? kernel : user) < 0)
+			return -1;
+		comma = ",";
+	}
+	return buf_puts(out, "]", e);
+}
+
 static int put_cpu(const struct cgroup *c, struct buf *out, struct err *e)
 {
 	const struct hierarchy *h = cgroup_hierarchy_of(c, CONTROLLER_CPU), *account = cgroup_hierarchy_of(c, CONTROLLER_CPUACCT);
 	uint64_t total = 0, kernel = 0, user = 0, periods = 0, throttled = 0, time = 0;
 
 	if (account) {
-		total = counter(account, "cpuacct.usage", NULL, 1);
-		kernel = counter(account, "cpuacct.stat", "system", UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK));
-		user = counter(account, "cpuacct.stat", "user", UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK));
+		total = report_counter(account, "cpuacct.usage", NULL, 1);
+		kernel = report_counter(account, "cpuacct.stat", "system", UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK));
+		user = report_counter(account, "cpuacct.stat", "user", UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK));
 	} else if (h) {
-		total = counter(h, "cpu.stat", "usage_usec", 1000);
-		kernel = counter(h, "cpu.stat", "system_usec", 1000);
-		user = counter(h, "cpu.stat", "user_usec", 1000);
+		total = report_counter(h, "cpu.stat", "usage_usec", 1000);
+		kernel = report_counter(h, "cpu.stat", "system_usec", 1000);
+		user = report_counter(h, "cpu.stat", "user_usec", 1000);
 	}
 	if (h) {
-		periods = counter(h, "cpu.stat", "nr_periods", 1);
-		throttled = counter(h, "cpu.stat", "nr_throttled", 1);
-		time = h->unified ? counter(h, "cpu.stat", "throttled_usec", 1000) : counter(h, "cpu.stat", "throttled_time", 1);
+		periods = report_counter(h, "cpu.stat", "nr_periods", 1);
+		throttled = report_counter(h, "cpu.stat", "nr_throttled", 1);
+		time = h->unified ? report_counter(h, "cpu.stat", "throttled_usec", 1000) : report_counter(h, "cpu.stat", "throttled_time", 1);
 	}
-	if (buf_printf(out, e, "\"cpu\":{\"usage\":{\"total\":%" PRIu64, total) < 0 || (account && put_percpu(account, out, e) < 0))
+	if (buf_printf(out, e, "\"cpu\":{\"usage\":{\"total\":%" PRIu64, total) < 0)
 		return -1;
-	return buf_printf(out, e,
-			  ",\"kernel\":%" PRIu64 ",\"user\":%" PRIu64 "},\"throttling\":{\"periods\":%" PRIu64 ",\"throttledPeriods\":%" PRIu64
-			  ",\"throttledTime\":%" PRIu64 "}}",
-			  kernel, user, periods, throttled, time);
+	if (account && (put_percpu(account, out, e) < 0 || put_percpu_of(account, "percpu_kernel", true, out, e) < 0 ||
+			put_percpu_of(account, "percpu_user", false, out, e) < 0))
+		return -1;
+	if (buf_printf(out, e,
+		       ",\"kernel\":%" PRIu64 ",\"user\":%" PRIu64 "},\"throttling\":{\"periods\":%" PRIu64 ",\"throttledPeriods\":%" PRIu64
+		       ",\"throttledTime\":%" PRIu64 "}",
+		       kernel, user, periods, throttled, time) < 0)
+		return -1;
+	return report_pressure(h, "cpu.pressure", out, e) < 0 ? -1 : buf_puts(out, "}", e);
 }
 
 /* The lines "key number" of memory.stat as members of one object. */
 static int put_raw(const struct hierarchy *h, struct buf *out, struct err *e)
 {
-	auto_free char *text = file_read(h->fd, "memory.stat", TEXT_MAX, NULL, NULL);
+	auto_free char *text = file_read(h->fd, "memory.stat", REPORT_TEXT_MAX, NULL, NULL);
 	char *rest = text, *line, key[64];
 	const char *comma = "";
 	uint64_t n;
@@ -106,7 +131,7 @@ static int put_usage_v1(const struct hierarchy *h, struct buf *out, const char *
 
 	for (int i = 0; i < 4; i++) {
 		snprintf(file, sizeof(file), "memory.%s%s", prefix, suffixes[i]);
-		v[i] = counter(h, file, NULL, 1);
+		v[i] = report_counter(h, file, NULL, 1);
 	}
 	return put_usage(out, name, v[0], v[1], v[2], v[3], e);
 }
@@ -114,12 +139,12 @@ static int put_usage_v1(const struct hierarchy *h, struct buf *out, const char *
 /* v2 counts swap alone; runc's figures are of memory and swap together. */
 static int put_usage_v2(const struct hierarchy *h, struct buf *out, struct err *e)
 {
-	uint64_t usage = counter(h, "memory.current", NULL, 1), most = limit(h, "memory.max"), swap = limit(h, "memory.swap.max");
+	uint64_t usage = report_counter(h, "memory.current", NULL, 1), most = limit(h, "memory.max"), swap = limit(h, "memory.swap.max");
 	uint64_t both = most == UINT64_MAX || swap == UINT64_MAX ? UINT64_MAX : most + swap;
 
-	if (put_usage(out, "usage", most, usage, counter(h, "memory.peak", NULL, 1), counter(h, "memory.events", "max", 1), e) < 0)
+	if (put_usage(out, "usage", most, usage, report_counter(h, "memory.peak", NULL, 1), report_counter(h, "memory.events", "max", 1), e) < 0)
 		return -1;
-	return put_usage(out, "swap", both, usage + counter(h, "memory.swap.current", NULL, 1), 0, 0, e);
+	return put_usage(out, "swap", both, usage + report_counter(h, "memory.swap.current", NULL, 1), 0, 0, e);
 }
 
 static int put_memory(const struct cgroup *c, struct buf *out, struct err *e)
@@ -128,13 +153,13 @@ static int put_memory(const struct cgroup *c, struct buf *out, struct err *e)
 
 	if (!h)
 		return buf_puts(out, ",\"memory\":{}", e);
-	if (buf_printf(out, e, ",\"memory\":{\"cache\":%" PRIu64, counter(h, "memory.stat", h->unified ? "file" : "cache", 1)) < 0)
+	if (buf_printf(out, e, ",\"memory\":{\"cache\":%" PRIu64, report_counter(h, "memory.stat", h->unified ? "file" : "cache", 1)) < 0)
 		return -1;
 	if (h->unified ? put_usage_v2(h, out, e) < 0
 		       : put_usage_v1(h, out, "usage", "", e) < 0 || put_usage_v1(h, out, "swap", "memsw.", e) < 0 ||
 			     put_usage_v1(h, out, "kernel", "kmem.", e) < 0 || put_usage_v1(h, out, "kernelTCP", "kmem.tcp.", e) < 0)
 		return -1;
-	return put_raw(h, out, e) < 0 ? -1 : buf_puts(out, "}", e);
+	return put_raw(h, out, e) < 0 || report_pressure(h, "memory.pressure", out, e) < 0 ? -1 : buf_puts(out, "}", e);
 }
 
 static int put_pids(const struct cgroup *c, struct buf *out, struct err *e)
@@ -142,57 +167,19 @@ static int put_pids(const struct cgroup *c, struct buf *out, struct err *e)
 	const struct hierarchy *h = cgroup_hierarchy_of(c, CONTROLLER_PIDS);
 	int64_t most = h ? cgroup_read_key(h->fd, "pids.max", NULL) : -1;
 
-	if (buf_printf(out, e, ",\"pids\":{\"current\":%" PRIu64, h ? counter(h, "pids.current", NULL, 1) : 0) < 0)
+	if (buf_printf(out, e, ",\"pids\":{\"current\":%" PRIu64, h ? report_counter(h, "pids.current", NULL, 1) : 0) < 0)
 		return -1;
 	return most < 0 ? buf_puts(out, "}", e) : buf_printf(out, e, ",\"limit\":%" PRId64 "}", most);
 }
 
-/* v1: "8:0 Read 4096"; v2: "8:0 rbytes=4096 wbytes=0 rios=1 …". */
-static int put_io(const struct hierarchy *h, const char *v1_file, const char *v2_read, const char *v2_write, struct buf *out, struct err *e)
-{
-	auto_free char *text = file_read(h->fd, h->unified ? "io.stat" : v1_file, TEXT_MAX, NULL, NULL);
-	char *rest = text, *line, op[16];
-	const char *comma = "";
-	unsigned major, minor;
-	uint64_t n;
-
-	while (text && (line = strtok_r(rest, "\n", &rest))) {
-		const char *const keys[] = { v2_read, v2_write };
-		for (int i = 0; i < (h->unified ? 2 : 1); i++) {
-			const char *at = h->unified ? strstr(line, keys[i]) : NULL;
-			if (h->unified && (!at || sscanf(line, "%u:%u", &major, &minor) != 2))
-				continue;
-			if (h->unified) {
-				snprintf(op, sizeof(op), "%s", i ? "Write" : "Read");
-				n = strtoull(at + strlen(keys[i]), NULL, 10);
-			} else if (sscanf(line, "%u:%u %15[A-Za-z] %" SCNu64, &major, &minor, op, &n) != 4)
-				continue;
-			if (buf_printf(out, e, "%s{\"major\":%u,\"minor\":%u,\"op\":\"%s\",\"value\":%" PRIu64 "}", comma, major, minor, op, n) < 0)
-				return -1;
-			comma = ",";
-		}
-	}
-	return 0;
-}
-
-static int put_blkio(const struct cgroup *c, struct buf *out, struct err *e)
-{
-	const struct hierarchy *h = cgroup_hierarchy_of(c, CONTROLLER_IO);
-
-	if (!h)
-		return buf_puts(out, ",\"blkio\":{}", e);
-	if (buf_puts(out, ",\"blkio\":{\"ioServiceBytesRecursive\":[", e) < 0 ||
-	    put_io(h, "blkio.throttle.io_service_bytes_recursive", " rbytes=", " wbytes=", out, e) < 0 ||
-	    buf_puts(out, "],\"ioServicedRecursive\":[", e) < 0 || put_io(h, "blkio.throttle.io_serviced_recursive", " rios=", " wios=", out, e) < 0)
-		return -1;
-	return buf_puts(out, "]}", e);
-}
-
 int cgroup_report(const struct cgroup *c, struct buf *out, struct err *e)
 {
-	if (buf_puts(out, "{", e) < 0 || put_cpu(c, out, e) < 0 || put_memory(c, out, e) < 0 || put_pids(c, out, e) < 0 || put_blkio(c, out, e) < 0)
+	if (buf_puts(out, "{", e) < 0 || put_cpu(c, out, e) < 0 || report_cpuset(c, out, e) < 0 || put_memory(c, out, e) < 0 ||
+	    put_pids(c, out, e) < 0)
 		return -1;
-	return buf_puts(out, ",\"hugetlb\":{},\"intel_rdt\":{},\"network_interfaces\":null}", e);
+	if (report_blkio(c, out, e) < 0 || report_hugetlb(c, out, e) < 0)
+		return -1;
+	return buf_puts(out, ",\"intel_rdt\":{},\"network_interfaces\":null}", e);
 }
 
 static int watch_v1(const struct hierarchy *h, struct err *e)

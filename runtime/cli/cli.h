@@ -8,7 +8,7 @@
 #include "runtime/container.h"
 
 /* Statuses: of the command itself as runc has them, or the container's process's own. */
-enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+enum { CLI_OK = 0, CLI_FAILED = 1, CLI_UNKNOWN = 3 };
 
 struct cli {
 	struct runtime rt;

@@ -1,4 +1,4 @@
-/* kill: a signal by name ("TERM", "SIGTERM") or number. */
+/* kill: a signal by name ("TERM", "SIGTERM") or number; 0 only asks whether there is a process to signal. */
 #include <ctype.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,7 +28,7 @@ static int signal_of(const char *text, struct err *e)
 	int offset = 0;
 
 	if (isdigit((unsigned char)*text))
-		return str_to_u64(text, 1, SIGRTMAX, &n, "signal", e) < 0 ? -1 : (int)n;
+		return str_to_u64(text, 0, SIGRTMAX, &n, "signal", e) < 0 ? -1 : (int)n;
 	snprintf(name, sizeof(name), "%s", strncasecmp(text, "SIG", 3) == 0 ? text + 3 : text);
 	for (char *p = name; *p; p++)
 		*p = (char)toupper((unsigned char)*p);

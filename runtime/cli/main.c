@@ -149,16 +149,31 @@ static const struct cli_command *find_command(const char *name)
 	return NULL;
 }
 
+static int unknown_command(struct cli *c, const char *name, struct err *e)
+{
+	c->failed = CLI_UNKNOWN;
+	err_field(e, "command", "unknown command \"%s\"", name);
+	return err_remedy(e, "see davit-runtime --help");
+}
+
+static int print_help_of(struct cli *c, const char *name, struct err *e)
+{
+	const struct cli_command *cmd = find_command(name);
+
+	if (!cmd)
+		return unknown_command(c, name, e);
+	cli_print_command_help(cmd);
+	return CLI_OK;
+}
+
 /* Returns a status, or -1 with an error. */
 static int run_command(struct cli *c, int argc, char **argv, struct err *e)
 {
 	const struct cli_command *cmd = find_command(argv[0]);
 	int first, rc;
 
-	if (!cmd || (strcmp(argv[0], "help") == 0)) {
-		err_field(e, "command", "unknown command \"%s\"", argv[0]);
-		return err_remedy(e, "see davit-runtime --help");
-	}
+	if (!cmd)
+		return unknown_command(c, argv[0], e);
 	c->command = cmd->name;
 	rc = cli_parse(c, cmd, argc, argv, &first, e);
 	if (rc != 0)
@@ -172,21 +187,20 @@ static const struct cli_command global_command = { .name = "", .options = global
 static int start(struct cli *c, int argc, char **argv, struct err *e)
 {
 	int first, rc = cli_parse(c, &global_command, argc, argv, &first, e);
+	bool help = rc == 0 && first < argc && (strcmp(argv[first], "help") == 0 || strcmp(argv[first], "h") == 0);
 
-	if (rc == 1 || (rc == 0 && first < argc && strcmp(argv[first], "help") == 0)) {
+	if (rc == 1 || (rc == 0 && first >= argc) || (help && first + 1 >= argc)) {
 		print_help();
 		return CLI_OK;
 	}
+	if (help)
+		return print_help_of(c, argv[first + 1], e);
 	if (rc == 2) {
 		printf("davit-runtime version " DAVIT_VERSION "\nspec: 1.2.0\n");
 		return CLI_OK;
 	}
 	if (rc < 0 || open_log(c, e) < 0)
 		return -1;
-	if (first >= argc) {
-		print_help();
-		return CLI_USAGE;
-	}
 	return run_command(c, argc - first, argv + first, e);
 }
 

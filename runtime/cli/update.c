@@ -19,7 +19,26 @@ static Davit__OciPids pids = DAVIT__OCI_PIDS__INIT;
 static Davit__OciBlockIo block_io = DAVIT__OCI_BLOCK_IO__INIT;
 static const char *file;
 
-enum { MEMORY = 256, RESERVATION, SWAP, QUOTA, PERIOD, BURST, SHARE, RT_PERIOD, RT_RUNTIME, IDLE, CPUS, MEMS, PIDS, WEIGHT, L3_CACHE, MEM_BW };
+enum {
+	MEMORY = 256,
+	RESERVATION,
+	SWAP,
+	QUOTA,
+	PERIOD,
+	BURST,
+	SHARE,
+	RT_PERIOD,
+	RT_RUNTIME,
+	IDLE,
+	CPUS,
+	MEMS,
+	PIDS,
+	WEIGHT,
+	KERNEL,
+	KERNEL_TCP,
+	L3_CACHE,
+	MEM_BW
+};
 
 static const struct cli_option options[] = {
 	{ { "resources", required_argument, NULL, 'r' }, "FILE", "JSON of linux.resources, - for standard input; no other option counts" },
@@ -37,6 +56,10 @@ static const struct cli_option options[] = {
 	{ { "cpuset-mems", required_argument, NULL, MEMS }, "LIST", "memory nodes to use" },
 	{ { "pids-limit", required_argument, NULL, PIDS }, "N", "limit of processes and threads; -1: none" },
 	{ { "blkio-weight", required_argument, NULL, WEIGHT }, "N", "weight of input and output, 10 to 1000" },
+	{ { "kernel-memory", required_argument, NULL, KERNEL }, "BYTES", "limit of the kernel's memory for it, where the kernel still has one" },
+	{ { "kernel-memory-tcp", required_argument, NULL, KERNEL_TCP },
+	  "BYTES",
+	  "limit of memory of TCP sockets, where the kernel has one (cgroup v1)" },
 	{ { "l3-cache-schema", required_argument, NULL, L3_CACHE }, "TEXT", "refused: there is no Intel RDT" },
 	{ { "mem-bw-schema", required_argument, NULL, MEM_BW }, "TEXT", "refused: there is no Intel RDT" },
 	{ { 0 }, NULL, NULL },
@@ -61,6 +84,8 @@ static const struct {
 	{ "cpu.mems", MEMS },
 	{ "pids.limit", PIDS },
 	{ "blockIO.weight", WEIGHT },
+	{ "memory.kernel", KERNEL },
+	{ "memory.kernelTCP", KERNEL_TCP },
 };
 
 static const char *name_of(int val)
@@ -116,6 +141,10 @@ static int take(struct cli *c, int val, const char *value, struct err *e)
 		return BYTES(memory, reservation);
 	case SWAP:
 		return BYTES(memory, swap);
+	case KERNEL:
+		return BYTES(memory, kernel);
+	case KERNEL_TCP:
+		return BYTES(memory, kernel_tcp);
 	case QUOTA:
 		return SIGNED(cpu, quota, -1, INT64_MAX);
 	case PERIOD:

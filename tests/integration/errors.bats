@@ -19,7 +19,7 @@ refused() {
 	[[ $output == *"$2"* ]]
 	[ "$(wc -l <<<"$output")" = 1 ]
 	[ -z "$(ls "$STATE" 2>/dev/null | grep -v ^@)" ]
-	left=$(find /sys/fs/cgroup -path "*/davit-test/$ID" 2>/dev/null)
+	left=$(find /sys/fs/cgroup -path "*/davit-test/$ID" 2>/dev/null || true) # others come and go
 	echo "left: $left"
 	[ -z "$left" ]
 	cp "$TMP/good.json" "$BUNDLE/config.json"
@@ -112,7 +112,7 @@ refused() {
 
 @test "options and commands that do not exist are refused, help is given" {
 	run dr nonsense
-	[ "$status" = 1 ]
+	[ "$status" = 3 ]
 	[[ $output == *'unknown command "nonsense"'* ]]
 	creates --nonsense "$ID"
 	[ "$status" = 1 ]
@@ -127,6 +127,56 @@ refused() {
 	[[ $output == *--console-socket* ]]
 	run dr --version
 	[[ $output == *"davit-runtime version"* && $output == *spec:* ]]
+}
+
+@test "each wrong use of the command line has runc's exit status" {
+	local expected words status theirs
+	while read -r expected words; do
+		status=0
+		# shellcheck disable=SC2086 # words are several
+		"$BIN/davit-runtime" --root "$STATE" $words >"$TMP/out" 2>&1 </dev/null || status=$?
+		[ "$status" = "$expected" ] || { echo "davit-runtime $words: $status"; cat "$TMP/out"; false; }
+		command -v runc >/dev/null || continue
+		theirs=0
+		# shellcheck disable=SC2086
+		runc --root "$TMP/runc" $words >"$TMP/out" 2>&1 </dev/null || theirs=$?
+		[ "$status" = "$theirs" ] || { echo "$words: $status, runc's is $theirs"; false; }
+	done <<-'LIST'
+		0
+		0 help
+		0 help create
+		0 --version
+		0 list
+		0 delete --force nobody
+		1 --nonsense
+		1 --root
+		1 --log-format nonsense list
+		1 --log /nonexistent/log list
+		1 create
+		1 create one two
+		1 create --bundle /nonexistent one
+		1 create --nonsense one
+		1 run
+		1 start nobody
+		1 state nobody
+		1 kill nobody
+		1 kill nobody KILL more
+		1 delete nobody
+		1 ps nobody
+		1 list more
+		1 list --format nonsense
+		1 pause nobody
+		1 resume nobody
+		1 update nobody
+		1 update --memory nonsense nobody
+		1 events nobody
+		1 checkpoint nobody
+		1 restore nobody
+		3 nonsense
+		3 init
+		255 exec nobody
+		255 exec nobody true
+	LIST
 }
 
 @test "what is refused on purpose says why" {

@@ -27,6 +27,22 @@ watch() { # OPTION…: events in the background, into $TMP/events
 		and .pids == {current: 1, limit: 50}' "$TMP/stats"
 }
 
+@test "events has each member that runc's has, in its place" {
+	command -v runc >/dev/null || skip "runc is not installed"
+	local places='[.data | del(.memory.raw) | paths | map(if type == "number" then 0 else . end | tostring) | join(".")] | unique[]' more
+	start_one
+	rt events --stats one | jq -r "$places" >"$TMP/ours"
+	rt delete --force one
+	later runc --root "$TMP/runc" delete --force one
+	runc --root "$TMP/runc" run --detach --bundle "$TMP/bundle" one >"$TMP/out" 2>&1 </dev/null || { cat "$TMP/out"; false; }
+	runc --root "$TMP/runc" events --stats one | jq -r "$places" >"$TMP/theirs"
+	grep -qx memory.usage.limit "$TMP/theirs"
+	more=$(comm -13 "$TMP/ours" "$TMP/theirs")
+	# On v2 runc prints zeros for what only v1 has.
+	[ -e "$(cgroup_dir cpuset)/../cpuset.cpus" ] && [ -e "$(cgroup_dir cpuset)/../cpuset.mem_hardwall" ] || more=$(grep -v '^cpuset' <<<"$more" || true)
+	[ -z "$more" ] || { echo "only runc's: $more"; false; }
+}
+
 @test "events goes on at its interval and ends with the container" {
 	start_one
 	watch --interval 50ms

@@ -115,6 +115,8 @@ teardown() { common_teardown; }
 	retry 5 grep -q usr1 "$TMP/out"
 	dr kill "$ID" 1
 	retry 5 grep -q hup "$TMP/out"
+	dr kill "$ID" 0
+	is running
 	dr kill "$ID"
 	retry 5 is stopped
 	run dr kill "$ID" TERM

@@ -45,6 +45,28 @@ value() { # CONTROLLER V1-FILE V2-FILE
 	[ "$(value pids pids.max pids.max)" = 31 ]
 }
 
+@test "limits of the kernel's memory hold where the kernel has them, and are refused where not" {
+	local dir
+	dir=$(cgroup_dir memory)
+	if [ ! -e "$dir/memory.kmem.tcp.limit_in_bytes" ]; then
+		run rt update --kernel-memory-tcp 16M one
+		[ "$status" -eq 1 ]
+		[[ "$output" == *--kernel-memory-tcp* ]]
+		return
+	fi
+	rt update --kernel-memory-tcp 16M one
+	[ "$(cat "$dir/memory.kmem.tcp.limit_in_bytes")" = 16777216 ]
+}
+
+@test "a limit below what is used is refused where checkBeforeUpdate asks for it, and stays as it was" {
+	echo '{"memory": {"limit": 4096, "checkBeforeUpdate": true}}' >"$TMP/resources"
+	run rt update -r "$TMP/resources" one
+	[ "$status" -eq 1 ]
+	[[ "$output" == *memory.limit*"uses"* ]]
+	[ "$(value memory memory.limit_in_bytes memory.max)" = 67108864 ]
+	status_is running
+}
+
 @test "update names the option that is wrong" {
 	run rt update --memory lots one
 	[ "$status" -eq 1 ]
