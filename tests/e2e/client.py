@@ -36,7 +36,7 @@ signal.signal(signal.SIGUSR2, on_usr2)
 
 
 def connect():
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while True:
         try:
             return socket.create_connection((address, port), 1)
@@ -54,7 +54,7 @@ def write_stats(**values):
 
 sock = connect()
 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-sock.settimeout(30)
+sock.settimeout(60)
 request = b"*2\r\n$4\r\nINCR\r\n$%d\r\n%s\r\n" % (len(key), key)
 replies = lost = worst = 0
 problem = None

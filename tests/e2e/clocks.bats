@@ -46,7 +46,7 @@ move() { # FROM TO POLICY
 watched() { # HOST
 	local old
 	old=$(davit_on "$1" exec tiny -- /bin/cat /tmp/watch)
-	retry 30 eval "watch=\$(davit_on $1 exec tiny -- /bin/cat /tmp/watch) && [ \"\$watch\" != '$old' ]"
+	retry eval "watch=\$(davit_on $1 exec tiny -- /bin/cat /tmp/watch) && [ \"\$watch\" != '$old' ]"
 	echo "$watch"
 }
 watch_run() { davit_on a run --detach --name tiny --image tiny --memory 32m -- /bin/clocks watch /tmp/watch >/dev/null; }
@@ -85,10 +85,10 @@ timers_began() { # HOST NAME: for so long that one that began again would be see
 @test "waits of every kind end when their clock says so, whatever the policy" {
 	local name down
 	for name in continue freeze; do davit_on a run --detach --name $name --image tiny --memory 64m -- /bin/timers /tmp/timers 6 >/dev/null; done
-	retry 10 timers_began a freeze
+	retry timers_began a freeze
 	sleep 2 # the waits' own time: one that were begun anew by the move would be late by it
 	for name in continue freeze; do davit_on a migrate --clock-policy $name --json $name host-b >"$TMP/$name.json"; done
-	retry 60 timers_end b
+	retry timers_end b
 	for name in continue freeze; do
 		down=$(jq '.downtimeUs * 1000' "$TMP/$name.json")
 		echo "$name: downtime $((down / 1000)) µs"

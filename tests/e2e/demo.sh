@@ -68,7 +68,7 @@ davit_on a ps
 nsenter "--net=/run/netns/dv$HOSTS_TAG-switch" -- python3 tests/e2e/client.py 10.91.0.10 6379 counter "$WORK/client.json" &
 client=$!
 # It writes its first statistics when it has connected and takes signals.
-for _ in $(seq 200); do
+for _ in $(seq 1200); do
 	[ -s "$WORK/client.json" ] && break
 	kill -0 "$client" 2>/dev/null || break
 	sleep 0.05
@@ -79,7 +79,7 @@ client_view() { # FILE: the client's figures; its longest pause is since the las
 	local old
 	old=$(stat -c %Y.%i "$WORK/client.json" 2>/dev/null || true)
 	kill -USR1 "$client" 2>/dev/null || true
-	for _ in $(seq 200); do
+	for _ in $(seq 3000); do
 		[ "$(stat -c %Y.%i "$WORK/client.json" 2>/dev/null || true)" != "$old" ] && break
 		kill -0 "$client" 2>/dev/null || break
 		sleep 0.02
@@ -97,7 +97,7 @@ wait_replies() { # N more replies
 	local start
 	client_view "$WORK/now.json"
 	start=$(jq .replies "$WORK/now.json")
-	for _ in $(seq 100); do
+	for _ in $(seq 1200); do
 		client_view "$WORK/now.json"
 		[ "$(jq .replies "$WORK/now.json")" -ge $((start + $1)) ] && return 0
 		kill -0 "$client" 2>/dev/null || fail "the client ended: $(jq -r .problem "$WORK/client.json")"
@@ -140,7 +140,7 @@ chmod 644 "$WORK/cron/crontab"
 unshare -m sh -c "mount --bind '$WORK/cron/crontab' /etc/crontab && mount --bind '$WORK/cron/etc' /etc/cron.d &&
 	mount --bind '$WORK/cron/spool' /var/spool/cron && mount --bind '$WORK/cron/run' /run && exec cron -f" &
 cron=$!
-for _ in $(seq 200); do
+for _ in $(seq 1200); do
 	[ -s "$WORK/cron/status" ] && break
 	sleep 0.05
 done

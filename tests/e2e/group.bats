@@ -38,7 +38,7 @@ members_go_on() { # HOST
 	local name before
 	for name in $MEMBERS; do
 		before=$(count_on "$1" "$name")
-		retry 10 eval "[ \"\$(count_on $1 $name)\" -gt ${before:-0} ]"
+		retry eval "[ \"\$(count_on $1 $name)\" -gt ${before:-0} ]"
 		[ -z "$(davit_on "$1" exec "$name" ls /tmp/bad 2>/dev/null)" ]
 	done
 }
@@ -47,12 +47,12 @@ members_go_on() { # HOST
 	davit_on a run --detach --name server --image small --network lan --ip 10.91.0.70 --mount /usr:/usr:ro,shared --memory 256m -- /usr/bin/python3 -I /srv/server.py >/dev/null
 	davit_on a run --detach --name client --image small --network lan --ip 10.91.0.71 --mount /usr:/usr:ro,shared --memory 256m -- /bin/sh -c '
 		{ while [ ! -e /tmp/end ]; do usleep 50000; done; } | /usr/bin/python3 -I /srv/client.py 10.91.0.70 4' >/dev/null
-	retry 20 eval 'davit_on a logs client | grep -q going'
+	retry eval 'davit_on a logs client | grep -q going'
 	davit_on a migrate --group --json server client host-b >"$TMP/moves.json"
 	jq -e '[.operations[].move] | length == 2 and .[0].group == .[1].group and
 		([.[].clock.before.realtime] | max) < ([.[].clock.after.realtime] | min)' "$TMP/moves.json"
 	davit_on b exec client touch /tmp/end
-	retry 20 eval 'davit_on b logs client | grep -q right'
+	retry eval 'davit_on b logs client | grep -q right'
 	[ -z "$(davit_on a ps --all --quiet)" ]
 }
 
@@ -86,7 +86,7 @@ strike() { # WHAT MILLISECONDS: what is killed so long after the move began
 	esac
 	wait "$move" || true
 	for h in a b; do suite_alive $h || host_start $h 3>&-; done
-	retry 40 whole || { cat "$TMP/out"; davit_on a ps --all; davit_on b ps --all; return 1; }
+	retry whole || { cat "$TMP/out"; davit_on a ps --all; davit_on b ps --all; return 1; }
 	if all_on b a; then
 		members_go_on b
 		davit_on b migrate --group one two three host-a >/dev/null

@@ -22,7 +22,7 @@ teardown() {
 
 ledger_run() { # MEGABYTES
 	davit_on a run --detach --name web --image ledger --network lan --ip 10.91.0.10 --memory 512m --pids 16 --cap-drop ALL -- /bin/ledger 7000 "$1" /tmp/file >/dev/null
-	retry 60 ledger_answers
+	retry ledger_answers
 }
 # "number lines verified wrong birth first…"
 ledger_ask() { echo 1 | in_host switch timeout 60 nc -q 1 10.91.0.10 7000; }
@@ -32,7 +32,7 @@ verified() { ledger_ask | awk '{ print $3 }'; }
 assert_ledger() { # MEGABYTES
 	local answer from
 	from=$(verified)
-	retry 60 verified_more "$from" $(($1 * 64))
+	retry verified_more "$from" $(($1 * 64))
 	answer=$(ledger_ask)
 	echo "ledger: $answer"
 	[ "$(echo "$answer" | awk '{ print $4 }')" = 0 ]
@@ -91,14 +91,14 @@ state_on() { davit_on "$1" ps --all --json | jq -r '.containers[]? | select(.nam
 	before=$(quota)
 	for also in "" core; do
 		davit_on a migrate web host-b --mode pre-copy --auto-converge --bandwidth 4m --downtime 1 >/dev/null 2>&1 3>&- &
-		retry 60 taken "$before"
+		retry taken "$before"
 		taker=$(awk -v i=":$(stat -c %i "$(mark)")\$" '$6 ~ i { print $5 }' /proc/locks)
 		# shellcheck disable=SC2046 # two, or one
 		kill -KILL "$taker" $([ -z "$also" ] || awk '{ print $4 }' "/proc/$taker/stat")
 		wait $! || true
-		[ -z "$also" ] || { retry 30 ended a && host_start a 3>&- 4>&-; }
-		retry 30 quota_is "$before"
-		retry 30 aborted
+		[ -z "$also" ] || { retry ended a && host_start a 3>&- 4>&-; }
+		retry quota_is "$before"
+		retry aborted
 		[ ! -e "$(mark)" ]
 	done
 	[ "$(state_on a)" = running ]
@@ -116,7 +116,7 @@ aborted() { davit_on a migrations ls --json | jq -e '.migrations[0].state == "ab
 @test "a connection that breaks while memory follows is made again" {
 	ledger_run 48
 	davit_on a migrate web host-b --mode post-copy --bandwidth 8m --json >"$TMP/move.json" 3>&- &
-	retry 60 is_serving
+	retry is_serving
 	kill -KILL "$(pgrep -P "$(host_pid a)" davit-mover)"
 	wait $!
 	[ "$(state_on b)" = running ]
@@ -128,7 +128,7 @@ aborted() { davit_on a migrations ls --json | jq -e '.migrations[0].state == "ab
 	ledger_run 48
 	davit_on a migrate web host-b --mode post-copy --bandwidth 8m >/dev/null 2>&1 3>&- &
 	mover=$!
-	retry 20 is_serving
+	retry is_serving
 	host_fall b
 	host_start b 3>&- 4>&-
 	[ "$(state_on b)" = running ]

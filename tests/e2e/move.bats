@@ -24,7 +24,7 @@ teardown() {
 redis_run() { # NAME ADDRESS: a redis with 20 MB of data, and a watcher of its clocks
 	davit_on a run --detach --name "$1" --image redis --network lan --ip "$2" --memory 256m --pids 64 --cap-drop ALL --user 999:999 --workdir /data -- \
 		/bin/sh -c '/bin/clocks watch /tmp/watch & exec /usr/bin/redis-server --bind 0.0.0.0 --protected-mode no --enable-debug-command yes --save "" --daemonize no' >/dev/null
-	retry 10 redis_answers "$2"
+	retry redis_answers "$2"
 	in_host switch redis-cli -h "$2" debug populate 20000 key 1000 >/dev/null
 }
 redis_answers() { [ "$(in_host switch redis-cli -h "$1" ping 2>/dev/null)" = PONG ]; }
@@ -32,14 +32,14 @@ redis_answers() { [ "$(in_host switch redis-cli -h "$1" ping 2>/dev/null)" = PON
 client_start() { # ADDRESS
 	nsenter "--net=/run/netns/dv$HOSTS_TAG-switch" -- python3 "$BATS_TEST_DIRNAME/client.py" "$1" 6379 counter "$TMP/client.json" 3>&- &
 	client=$!
-	retry 10 [ -e "$TMP/client.json" ]
-	retry 10 client_asks
+	retry [ -e "$TMP/client.json" ]
+	retry client_asks
 }
 client_asks() { client_stats && [ "$(jq .replies "$TMP/client.json")" -gt 100 ]; }
 client_stats() {
 	local old
 	old=$(stat -c %i "$TMP/client.json" 2>/dev/null)
-	kill -USR1 "$client" && for _ in $(seq 100); do
+	kill -USR1 "$client" && while kill -0 "$client" 2>/dev/null; do
 		[ "$(stat -c %i "$TMP/client.json" 2>/dev/null)" != "$old" ] && return 0
 		sleep 0.05
 	done
@@ -50,7 +50,7 @@ assert_client() {
 	local before
 	client_stats
 	before=$(jq .replies "$TMP/client.json")
-	retry 30 client_goes_on "$before"
+	retry client_goes_on "$before"
 	kill "$client"
 	wait "$client"
 	client=
@@ -64,7 +64,7 @@ state_on() { davit_on "$1" ps --all --json | jq -r --arg n "$2" '.containers[]? 
 assert_only_on() {
 	local other=a
 	[ "$1" = a ] && other=b
-	retry 20 is_only_on "$1" "$other" "$2" || {
+	retry is_only_on "$1" "$other" "$2" || {
 		echo "$2: at $1 '$(state_on "$1" "$2")', at $other '$(state_on "$other" "$2")'"
 		return 1
 	}
@@ -139,7 +139,7 @@ last_move() { davit_on "$1" migrations ls --json | jq -e '.migrations[0]'; }
 	client_start 10.91.0.10
 	davit_on a migrate --mode stop-and-copy --bandwidth 4m web host-b >"$TMP/out" 2>&1 3>&- &
 	move=$!
-	retry 10 is_moving
+	retry is_moving
 	davit_on a migrations cancel "$(davit_on a migrations ls --json | jq -r '.migrations[0].id')"
 	run wait "$move"
 	[ "$status" != 0 ]
@@ -152,7 +152,7 @@ last_move() { davit_on "$1" migrations ls --json | jq -e '.migrations[0]'; }
 	client_start 10.91.0.10
 	davit_on a migrate --mode stop-and-copy --bandwidth 4m web host-b >"$TMP/out" 2>&1 3>&- &
 	move=$!
-	retry 10 is_moving
+	retry is_moving
 	host_fall b
 	run wait "$move"
 	[ "$status" != 0 ]
@@ -168,11 +168,11 @@ last_move() { davit_on "$1" migrations ls --json | jq -e '.migrations[0]'; }
 	client_start 10.91.0.10
 	davit_on a migrate --mode stop-and-copy --bandwidth 4m web host-b >"$TMP/out" 2>&1 3>&- &
 	move=$!
-	retry 10 is_moving
+	retry is_moving
 	host_fall a
 	run wait "$move"
 	host_start a 3>&-
-	retry 30 one_copy web
+	retry one_copy web
 	[ "$(running_copies web)" = 1 ]
 	assert_client
 }

@@ -30,7 +30,7 @@ teardown() {
 
 web() { # [OPTION…]: a container that answers on port 7000, at 10.91.0.10 and fd91::a5b:a
 	davit_on a run --detach --name web --image net --network lan --ip 10.91.0.10 --memory 64m "$@" -- /bin/peer >/dev/null
-	retry 60 answers 10.91.0.10
+	retry answers 10.91.0.10
 }
 answers() { in_host switch python3 "$BATS_TEST_DIRNAME/peer.py" ask "$1" 3>&-; }
 # A connection in each state that there is, opened before a move and looked at after it (peer.py says what each holds).
@@ -39,7 +39,7 @@ client_start() {
 	nsenter "--net=/run/netns/dv$HOSTS_TAG-switch" -- python3 "$BATS_TEST_DIRNAME/peer.py" "$@" "$TMP/ready" <"$TMP/go" >"$TMP/client" 2>&1 3>&- &
 	client=$!
 	exec 9>"$TMP/go"
-	retry 60 [ -e "$TMP/ready" ]
+	retry [ -e "$TMP/ready" ]
 }
 client_go() { # after the move: the client's own verdict
 	exec 9>&-
@@ -116,7 +116,7 @@ leads_to_b() { bridge -n "dv$HOSTS_TAG-switch" fdb show br data | grep -F "$1 de
 	davit_on a migrate web host-b
 	# The switch's forwarding table leads to host b before anything was sent to the container.
 	mac=$(davit_on b inspect web --json | jq -r '.spec.attachments[0].mac')
-	retry 10 leads_to_b "$mac"
+	retry leads_to_b "$mac"
 	answers fd91::a5b:a
 }
 

@@ -134,7 +134,7 @@ def main():
     if what in ("storm", "waiting"):
         return (storm if what == "storm" else waiting)(addresses[0], ready)
     if what == "published":
-        s = socket.create_connection((addresses[0], int(addresses[1])), timeout=5)
+        s = socket.create_connection((addresses[0], int(addresses[1])), timeout=PATIENCE)
         s.sendall(b"e")
         say(s, b"before")
         open(ready, "w").close()

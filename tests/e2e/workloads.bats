@@ -41,13 +41,13 @@ there_and_back() { # NAME
 			http { access_log off; sendfile on; client_body_temp_path /tmp/b; proxy_temp_path /tmp/p; fastcgi_temp_path /tmp/f; uwsgi_temp_path /tmp/u;
 				scgi_temp_path /tmp/s; server { listen 80; root /tmp/www; } }" >/tmp/conf
 		chmod 755 /tmp/www; exec nginx -c /tmp/conf' >/dev/null
-	retry 60 eval 'in_host switch curl -fs --max-time 1 -o /dev/null -r 0-9 http://10.91.0.60/next'
+	retry eval 'in_host switch curl -fs --max-time 1 -o /dev/null -r 0-9 http://10.91.0.60/next'
 	local sum
 	sum=$(davit_on a exec web sha256sum /tmp/www/big | cut -d' ' -f1)
 	nsenter "--net=/run/netns/dv$HOSTS_TAG-switch" -- curl -sS --max-time 300 --limit-rate 4M -w '%{http_code} %{num_connects}\n' \
 		-o "$TMP/big" http://10.91.0.60/big -o "$TMP/next" http://10.91.0.60/next >"$TMP/curl" 2>"$TMP/problem" 3>&- &
 	client=$!
-	retry 60 [ -s "$TMP/big" ]
+	retry [ -s "$TMP/big" ]
 	there_and_back web
 	wait "$client"
 	client=
@@ -89,7 +89,7 @@ there_and_back() { # NAME
 		print("right", n)
 	PY
 	client=$!
-	retry 60 grep -q going "$TMP/out"
+	retry grep -q going "$TMP/out"
 	there_and_back cache
 	touch "$TMP/stop"
 	wait "$client" || { cat "$TMP/out"; return 1; }
@@ -107,7 +107,7 @@ moves_under_clients() { # NAME ADDRESS RUN_OPTION… -- COMMAND…
 	nsenter "--net=/run/netns/dv$HOSTS_TAG-switch" -- python3 "$BATS_TEST_DIRNAME/loads/client.py" "$address" 8 <"$TMP/end" >"$TMP/out" 2>&1 3>&- &
 	client=$!
 	exec 9>"$TMP/end"
-	retry 20 grep -q going "$TMP/out"
+	retry grep -q going "$TMP/out"
 	there_and_back "$name"
 	exec 9>&-
 	wait "$client" || { cat "$TMP/out"; return 1; }
@@ -120,7 +120,7 @@ redis_of() { in_host switch redis-cli -h 10.91.0.65 "$@"; }
 @test "redis: pipelined clients miss no answer, and its append-only file has every write" {
 	davit_on a run --detach --name redis --image loads --network lan --ip 10.91.0.65 --mount /usr:/usr:ro,shared --memory 256m --user 999:999 --workdir /data -- \
 		/usr/bin/redis-server --bind 0.0.0.0 --protected-mode no --enable-debug-command yes --save '' --appendonly yes >/dev/null
-	retry 10 eval '[ "$(redis_of ping 2>/dev/null)" = PONG ]'
+	retry eval '[ "$(redis_of ping 2>/dev/null)" = PONG ]'
 	nsenter "--net=/run/netns/dv$HOSTS_TAG-switch" -- redis-benchmark -h 10.91.0.65 -l -q -c 16 -P 32 -r 100000 -t incr,lpush >"$TMP/out" 2>&1 3>&- &
 	local bench=$!
 	nsenter "--net=/run/netns/dv$HOSTS_TAG-switch" -- python3 - 10.91.0.65 "$TMP/stop" >"$TMP/counted" 2>&1 3>&- <<-'PY' &
@@ -137,7 +137,7 @@ redis_of() { in_host switch redis-cli -h 10.91.0.65 "$@"; }
 		print(n)
 	PY
 	client=$!
-	retry 10 eval '[ "$(redis_of get n)" -gt 1000 ]'
+	retry eval '[ "$(redis_of get n)" -gt 1000 ]'
 	there_and_back redis
 	touch "$TMP/stop"
 	wait "$client" || { cat "$TMP/counted"; return 1; }
@@ -159,7 +159,7 @@ psql_of() { in_host switch "$POSTGRES/psql" -h 10.91.0.66 -U redis -X -A -t -c "
 	davit_on a run --detach --name books --image loads --network lan --ip 10.91.0.66 --mount /usr:/usr:ro,shared --memory 256m --user 999:999 --env "PATH=$POSTGRES:/bin" -- /bin/sh -c '
 		[ -e /data/pg/PG_VERSION ] || { initdb -D /data/pg -A trust --locale C --no-sync --wal-segsize 4 && echo "host all all all trust" >>/data/pg/pg_hba.conf; } >/dev/null
 		exec postgres -D /data/pg -k /tmp -h "*" -c shared_buffers=16MB' >/dev/null
-	retry 20 in_host switch "$POSTGRES/pg_isready" -q -h 10.91.0.66
+	retry in_host switch "$POSTGRES/pg_isready" -q -h 10.91.0.66
 	in_host switch "$POSTGRES/pgbench" -h 10.91.0.66 -U redis -i -q postgres 2>/dev/null
 	while [ ! -e "$TMP/stop" ]; do
 		in_host switch "$POSTGRES/pgbench" -h 10.91.0.66 -U redis -n -c 8 -j 2 -T 3 postgres || exit 1
@@ -177,8 +177,8 @@ psql_of() { in_host switch "$POSTGRES/psql" -h 10.91.0.66 -U redis -X -A -t -c "
 	[ "$done" -gt 100 ]
 	[ "$(psql_of "$balance")" = "t|$done" ]
 	davit_on a kill --signal KILL books
-	retry 10 eval 'davit_on a start books >/dev/null 2>&1'
-	retry 20 in_host switch "$POSTGRES/pg_isready" -q -h 10.91.0.66
+	retry eval 'davit_on a start books >/dev/null 2>&1'
+	retry in_host switch "$POSTGRES/pg_isready" -q -h 10.91.0.66
 	[ "$(psql_of "$balance")" = "t|$done" ]
 }
 
@@ -208,12 +208,12 @@ tree_grows() { # HOST: every way of talking goes on, nothing was wrong
 	local before
 	read -ra before < <(tree_of "$1")
 	[ "${#before[@]}" = 6 ]
-	retry 60 tree_grew "$1" "${before[@]}" || { echo "stood still, or wrong: ${before[*]} $(tree_of "$1")"; return 1; }
+	retry tree_grew "$1" "${before[@]}" || { echo "stood still, or wrong: ${before[*]} $(tree_of "$1")"; return 1; }
 }
 
 @test "a tree of processes with pipes, semaphores, shared memory, System V IPC, a pty and timers goes on where it is" {
 	davit_on a run --detach --name tree --image loads --memory 256m -- /bin/tree /tmp/state >/dev/null
-	retry 60 eval '[ "$(tree_of a | wc -w)" = 6 ]'
+	retry eval '[ "$(tree_of a | wc -w)" = 6 ]'
 	tree_grows a
 	davit_on a migrate tree host-b
 	tree_grows b

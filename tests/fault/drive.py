@@ -22,7 +22,7 @@ from faults import FAULTS, HERE, RUNS, SERVED, moment_of, none
 from host import ApiError, Host, run
 
 NAME, ADDRESS, PORT = "ledger", "10.91.0.50", 7000
-SETTLE_S = 60
+SETTLE_S = 120  # what never comes, not what takes long
 LEAST = 5  # moves, however little --seconds gives on a loaded machine
 
 
@@ -112,7 +112,7 @@ class Drive:
                           "/bin/ledger", str(PORT), "24", "/data/ledger")
         if done.returncode != 0:
             raise Failure("the container does not start: " + done.stderr.strip())
-        self.until(lambda: self.client.answers > before, 20, "the new container does not answer")
+        self.until(lambda: self.client.answers > before, SETTLE_S, "the new container does not answer")
 
     def until(self, condition, seconds, what):
         end = time.monotonic() + seconds
@@ -131,7 +131,7 @@ class Drive:
             self.settle(x, RUNS)
             if self.holder() is not target:
                 raise Failure("a move without faults did not arrive: " + json.dumps(source.call("GET", "/v1/operations/" + x.move)))
-            self.until(lambda: not source.find("mover"), 10, "the mover does not end")
+            self.until(lambda: not source.find("mover"), SETTLE_S, "the mover does not end")
             time.sleep(0.5)
             self.empty[source], self.full[target] = source.inventory(), target.inventory()
             self.limits[target] = target.limits()
@@ -204,7 +204,7 @@ class Drive:
             if promise == HERE:
                 self.client.drop()
                 self.client.forget(False)
-            self.until(lambda: self.client.answers > before + 3, 30, "the client is not served (breaks: %s)" % self.client.breaks)
+            self.until(lambda: self.client.answers > before + 3, SETTLE_S, "the client is not served (breaks: %s)" % self.client.breaks)
             if promise == RUNS and self.client.breaks:
                 raise Failure("the client's connection broke: %s" % self.client.breaks)
             self.compare(here, self.full[here])
@@ -215,7 +215,7 @@ class Drive:
             raise Failure("; ".join(self.client.problems[:3]))
 
     def compare(self, host, should):
-        self.until(lambda: not self.leftovers(host, should), 10,
+        self.until(lambda: not self.leftovers(host, should), SETTLE_S,
                    lambda: "not as before on %s:\n  %s" % (host.name, "\n  ".join(self.leftovers(host, should))))
 
     def one(self, number, seed, only):

@@ -107,12 +107,12 @@ class Host:
 
     def answers(self):
         try:
-            self.call("GET", "/healthz", timeout=2, plain=True)
+            self.call("GET", "/healthz", timeout=10, plain=True)
             return True
         except (OSError, ApiError):
             return False
 
-    def call(self, method, path, body=None, timeout=20, plain=False):
+    def call(self, method, path, body=None, timeout=60, plain=False):
         c = UnixConnection(os.path.join(self.root, "run", "davit.sock"), timeout)
         try:
             data = json.dumps(body) if body is not None else None
@@ -191,7 +191,7 @@ class Host:
         """Starts the agent if it does not run. A killed one may take a moment to be gone, and its core with it."""
         if self.answers():
             return False
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while (self.find("davitd") or self.find("core")) and time.monotonic() < end:
             if self.answers():
                 return False
@@ -209,7 +209,7 @@ class Host:
 
     def die(self):
         """The whole host at once: every process, /run, mounts, network devices and cgroups; only the disk stays."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             pids = [p.pid for p in self.processes().values() if p.state not in "ZX"]
             for d in self.cgroups():

@@ -13,7 +13,7 @@ from host import parse_journal
 folder, state, pid = sys.argv[1], sys.argv[2], int(sys.argv[3])
 known = set(os.listdir(folder))
 print("ready", file=sys.stderr, flush=True)
-end = time.monotonic() + 20
+end = time.monotonic() + 60
 while time.monotonic() < end:
     for move in set(os.listdir(folder)) - known:
         if state in parse_journal(os.path.join(folder, move, "journal")):

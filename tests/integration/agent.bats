@@ -25,7 +25,7 @@ teardown() {
 	# What counts is the body: curl's own words about a closed connection differ ("Broken pipe" has an "ok" in it).
 	no_answer() {
 		local body
-		body=$(nsenter "--net=/run/netns/$AGENT_NS" -- curl -sS --max-time 5 "$@" 2>/dev/null) && return 1
+		body=$(nsenter "--net=/run/netns/$AGENT_NS" -- curl -sS --max-time 60 "$@" 2>/dev/null) && return 1
 		[ -z "$body" ]
 	}
 	no_answer --cacert "$AGENT/ca.crt" https://127.0.0.1:7440/healthz
@@ -120,7 +120,7 @@ teardown() {
 
 @test "a terminal has the size of ours and passes keys" {
 	davit run --detach --name tty --image base -- /bin/sleep 1000 >/dev/null
-	run timeout 20 script -qec "stty rows 33 cols 77; $BIN/davit exec -t -i tty /bin/stty size" /dev/null
+	run timeout 60 script -qec "stty rows 33 cols 77; $BIN/davit exec -t -i tty /bin/stty size" /dev/null
 	[[ $status = 0 && $output == *"33 77"* ]]
 }
 
@@ -140,9 +140,9 @@ teardown() {
 }
 
 @test "the database can be copied while davitd runs, and is one davitd's" {
-	[ "$(timeout 20 python3 -c "import sqlite3; s = sqlite3.connect('file:$AGENT/state/agent/agent.db?mode=ro', uri=True); d = sqlite3.connect(':memory:'); s.backup(d)
+	[ "$(timeout 60 python3 -c "import sqlite3; s = sqlite3.connect('file:$AGENT/state/agent/agent.db?mode=ro', uri=True); d = sqlite3.connect(':memory:'); s.backup(d)
 print(d.execute('select count(*) > 0 from event').fetchone()[0])")" = 1 ]
-	run timeout 10 "$BIN/davitd" --config "$AGENT/davitd.json" --run-dir "$AGENT/other"
+	run timeout 60 "$BIN/davitd" --config "$AGENT/davitd.json" --run-dir "$AGENT/other"
 	[[ $status = 75 && $output == *"is in use"* ]]
 	umount "$AGENT/other/tmp" 2>/dev/null || true
 	rm -rf "$AGENT/other"
@@ -153,15 +153,15 @@ print(d.execute('select count(*) > 0 from event').fetchone()[0])")" = 1 ]
 		import socket, sys
 		s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 		s.bind(sys.argv[1])
-		s.settimeout(20)
+		s.settimeout(60)
 		for _ in range(2):
 		    print(s.recv(1000).decode().splitlines()[0], flush=True)
 	PY
 	local listener=$!
-	retry 5 [ -S "$AGENT/notify" ]
+	retry [ -S "$AGENT/notify" ]
 	agent_stop
 	NOTIFY_SOCKET=$AGENT/notify agent_start
-	retry 5 grep -q READY=1 "$AGENT/heard"
+	retry grep -q READY=1 "$AGENT/heard"
 	! tr '\0' '\n' <"/proc/$(pgrep -P "$(agent_pid)" davit-runtime)/environ" | grep -q NOTIFY_SOCKET
 	agent_stop
 	wait "$listener"
@@ -179,10 +179,10 @@ print(d.execute('select count(*) > 0 from event').fetchone()[0])")" = 1 ]
 	davit exec tied /bin/sleep 3 3>&- &
 	local session=$! told
 	told() { timeout 0.5 curl -sN --unix-socket "$AGENT/run/davit.sock" 'http://localhost/v1/events?container=tied&after=0' | grep -qx "event: container.$1"; }
-	retry 10 told immobile
+	retry told immobile
 	api GET /v1/containers/tied/mobility | jq -e '.obstacles[0] | .kind == "exec_session" and .remedy'
 	wait "$session" || true
-	retry 10 told mobile
+	retry told mobile
 	mv "$AGENT/kept.json" "$AGENT/davitd.json"
 	agent_stop
 	agent_start
@@ -191,9 +191,9 @@ print(d.execute('select count(*) > 0 from event').fetchone()[0])")" = 1 ]
 @test "each thing that happens to a container is told once" {
 	davit run --detach --name told --image base -- /bin/true >/dev/null
 	events() { timeout 0.5 curl -sN --unix-socket "$AGENT/run/davit.sock" 'http://localhost/v1/events?container=told&after=0' | sed -n 's/^event: container.//p' | paste -sd' '; }
-	retry 5 eval '[ "$(events)" = "created started exited" ]'
+	retry eval '[ "$(events)" = "created started exited" ]'
 	davit rm told
-	[ "$(events)" = "created started exited removed" ]
+	retry eval '[ "$(events)" = "created started exited removed" ]'
 }
 
 @test "a reader that takes its time gets all of an exec session's output" {
@@ -203,7 +203,7 @@ print(d.execute('select count(*) > 0 from event').fetchone()[0])")" = 1 ]
 
 @test "logs follow until the container ends; tail and since choose" {
 	davit run --detach --name talk --image base -- /bin/sh -c 'for i in 1 2 3 4 5; do echo line $i; sleep 0.1; done; echo end >&2' >/dev/null
-	run timeout 20 "$BIN/davit" logs --follow talk
+	run timeout 60 "$BIN/davit" logs --follow talk
 	[ "$status" = 0 ]
 	[ "$(grep -c line <<<"$output")" = 5 ]
 	[[ $output == *end* ]]
@@ -248,7 +248,7 @@ print(d.execute('select count(*) > 0 from event').fetchone()[0])")" = 1 ]
 
 @test "a killed davitd loses no container and no log line; the next one finds them" {
 	davit run --detach --name keeps --image base -- /bin/sh -c 'i=0; while :; do echo $i; i=$((i+1)); sleep 0.02; done' >/dev/null
-	retry 5 eval '[ "$(davit logs keeps | wc -l)" -gt 5 ]'
+	retry eval '[ "$(davit logs keeps | wc -l)" -gt 5 ]'
 	pid=$(davit inspect keeps | jq .pid)
 	agent_stop KILL
 	sleep 0.3
@@ -269,7 +269,7 @@ print(d.execute('select count(*) > 0 from event').fetchone()[0])")" = 1 ]
 }
 
 @test "a second davitd on the same folders is refused" {
-	run timeout 10 nsenter "--net=/run/netns/$AGENT_NS" -- "$BIN/davitd" --config "$AGENT/davitd.json"
+	run timeout 60 nsenter "--net=/run/netns/$AGENT_NS" -- "$BIN/davitd" --config "$AGENT/davitd.json"
 	[ "$status" = 75 ]
 	[[ $output == *"another davitd serves here"* ]]
 }
@@ -278,7 +278,7 @@ print(d.execute('select count(*) > 0 from event').fetchone()[0])")" = 1 ]
 	davit run --detach --name alone --image base -- /bin/sleep 1000 >/dev/null
 	pid=$(davit inspect alone | jq .pid)
 	kill -KILL "$(pgrep -P "$(agent_pid)" -f 'davit-runtime serve' | head -1)"
-	retry 5 eval '! kill -0 "$(agent_pid)" 2>/dev/null'
+	retry eval '! kill -0 "$(agent_pid)" 2>/dev/null'
 	tail -1 "$AGENT/log" | grep -q 'runtime core ended'
 	kill -0 "$pid"
 	agent_start
@@ -305,7 +305,7 @@ print(d.execute('select count(*) > 0 from event').fetchone()[0])")" = 1 ]
 
 counter() { # NAME: a container that counts in a file on its tmpfs
 	davit run --detach --name "$1" --image base --tmpfs /t:size=1m -- /bin/sh -c 'i=0; while :; do i=$((i+1)); echo $i >/t/n.new; mv /t/n.new /t/n; sleep 0.02; done' >/dev/null
-	retry 5 eval '[ "$(davit exec '"$1"' /bin/cat /t/n 2>/dev/null || echo 0)" -gt 3 ]'
+	retry eval '[ "$(davit exec '"$1"' /bin/cat /t/n 2>/dev/null || echo 0)" -gt 3 ]'
 }
 counted() { davit exec "$1" /bin/cat /t/n; }
 need_criu() { davit info --json | jq -e '.facts.criuPath and (.facts.criuProblem | not)' >/dev/null || skip "no criu that works here"; }
@@ -320,7 +320,7 @@ need_criu() { davit info --json | jq -e '.facts.criuPath and (.facts.criuProblem
 	[ "$status" = 0 ]
 	[ -z "$output" ]
 	at=$(counted count)
-	retry 5 eval '[ "$(counted count)" -gt "$at" ]'
+	retry eval '[ "$(counted count)" -gt "$at" ]'
 	id=$(davit snapshot list count --json | jq -r '.snapshots[-1].id')
 	[ "$(davit snapshot list count --json | jq -r '.snapshots[-1].labels[0].value')" = test ]
 	davit snapshot restore "$id" --name clone
@@ -415,7 +415,7 @@ need_criu() { davit info --json | jq -e '.facts.criuPath and (.facts.criuProblem
 	need_criu
 	counter stays
 	davit exec --interactive stays /bin/sleep 1000 </dev/null >/dev/null 2>&1 &
-	retry 10 eval 'davit top stays | grep -q "sleep 1000"'
+	retry eval 'davit top stays | grep -q "sleep 1000"'
 	run davit migrate stays https://127.0.0.1:7440 --check
 	[ "$status" = 86 ]
 	[ "$(davit migrations ls --json | jq '.migrations | length')" = 0 ]
@@ -469,7 +469,7 @@ with_policy() {
 	agent_stop KILL
 	agent_start
 	davit exec helped -- /bin/touch /tmp/go
-	retry 10 eval 'davit logs helped | grep -q end'
+	retry eval 'davit logs helped | grep -q end'
 	davit logs helped
 	[ "$(davit logs helped | grep -c '1,   8')" = 2 ]
 	[ "$(davit logs helped | grep -cx 1)" = 2 ]

@@ -64,7 +64,7 @@ value() { # CONTROLLER V1-FILE V2-FILE
 @test "a paused container stands still and goes on when resumed" {
 	args sh -c 'i=0; while :; do i=$((i+1)); echo $i >/count; sleep 0.01; done'
 	start_one
-	retry 5 test -s "$TMP/bundle/rootfs/count"
+	retry test -s "$TMP/bundle/rootfs/count"
 	rt pause one
 	status_is paused
 	before=$(cat "$TMP/bundle/rootfs/count")
@@ -73,7 +73,7 @@ value() { # CONTROLLER V1-FILE V2-FILE
 	rt resume one
 	status_is running
 	changed() { [ "$(cat "$TMP/bundle/rootfs/count")" != "$before" ]; }
-	retry 5 changed
+	retry changed
 }
 
 @test "a paused container can be deleted by force, and nothing is left" {

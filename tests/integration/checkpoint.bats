@@ -15,14 +15,14 @@ teardown() { common_teardown; }
 counter() {
 	edit "$(args sh -c "$COUNTER")"
 	begins
-	retry 5 above 0
+	retry above 0
 }
 ns() { readlink "/proc/$(init)/ns/$1"; }
 
 @test "a container with all eight namespaces goes on where it stopped" {
 	counter
 	saved
-	retry 5 is stopped
+	retry is stopped
 	local from
 	from=$(number)
 	back
@@ -70,7 +70,7 @@ print(os.fstat(fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0xb701)).st_ino)' 
 	: >"$BUNDLE/rootfs/some/where/file"
 	counter
 	saved
-	retry 5 is stopped
+	retry is stopped
 	rm -rf "$BUNDLE/rootfs/some"
 	rmdir "$BUNDLE/rootfs/proc"
 	back
@@ -111,7 +111,7 @@ print(os.fstat(fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0xb701)).st_ino)' 
 @test "a tree of processes keeps its pipes, sessions and numbers" {
 	edit "$(args sh -c 'while :; do echo x; sleep 0.02; done | while read -r x; do i=$((i + 1)); echo $i; done | while read -r n; do echo $n >/tmp/n.new; mv /tmp/n.new /tmp/n; done')"
 	begins
-	retry 5 above 3
+	retry above 3
 	tree() { dr exec "$ID" ps -o pid,ppid,pgid,sid,comm | sort -n | head -5; } # its four shells: what they run has higher numbers, and changes
 	local before
 	before=$(tree)
@@ -125,14 +125,14 @@ print(os.fstat(fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0xb701)).st_ino)' 
 	edit "$(args sh -c 'while :; do echo line; sleep 0.02; done')"
 	dr create --bundle "$BUNDLE" --pid-file "$TMP/pid" "$ID" </dev/null > >(cat >"$TMP/one.out" 3>&-) 2>&1
 	dr start "$ID"
-	retry 5 grep -q line "$TMP/one.out"
+	retry grep -q line "$TMP/one.out"
 	saved
 	[ "$(jq -r '.[1][0:6]' "$IMG/descriptors.json")" = 'pipe:[' ]
 	dr delete "$ID"
 	dr restore --detach --bundle "$BUNDLE" --pid-file "$TMP/pid" --image-path "$IMG" "$ID" </dev/null > >(cat >"$TMP/two.out" 3>&-) 2>"$TMP/error"
-	retry 5 grep -q line "$TMP/two.out"
+	retry grep -q line "$TMP/two.out"
 	dr exec "$ID" sh -c 'echo by-path >/proc/1/fd/1'
-	retry 5 grep -q by-path "$TMP/two.out"
+	retry grep -q by-path "$TMP/two.out"
 }
 
 @test "a container without a user namespace is saved and restored" {
@@ -179,7 +179,7 @@ print(os.fstat(fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0xb701)).st_ino)' 
 @test "memory pages go to a page server, past the images' folder" {
 	edit "$(args sh -c "x=\$(seq 400000); $COUNTER")"
 	begins
-	retry 5 above 0
+	retry above 0
 	mkdir "$TMP/there"
 	cat >"$TMP/pages.py" <<-'PY'
 		import os, socket, subprocess, sys
@@ -212,7 +212,7 @@ print(os.fstat(fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0xb701)).st_ino)' 
 	LATER=("umount -l $(printf %q "$BUNDLE/rootfs")" "${LATER[@]}") # last of all
 	edit "$(args sh -c "(exec obstacle inotify /srv/deep/folder) & $COUNTER")"
 	begins
-	retry 5 grep -q ready "$TMP/out"
+	retry grep -q ready "$TMP/out"
 	watch() { grep -h ^inotify /proc/"$(pgrep -P "$(init)" obstacle)"/fdinfo/* | cut -d' ' -f2-4; }
 	local before
 	before=$(watch)
@@ -229,7 +229,7 @@ print(os.fstat(fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0xb701)).st_ino)' 
 	[ "$status" = 1 ]
 	[[ $output == *"is created: only a running or paused one"* ]]
 	dr start "$ID"
-	retry 5 is stopped
+	retry is stopped
 	run saved
 	[[ $output == *"is stopped: only a running or paused one"* ]]
 	[ ! -e "$IMG" ]
@@ -239,13 +239,13 @@ print(os.fstat(fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0xb701)).st_ino)' 
 	writable
 	edit "$(args sh -c "x=\$(head -c 2000000 /dev/zero | tr '\\0' x); $COUNTER")"
 	begins
-	retry 5 test -s "$BUNDLE/rootfs/tmp/n"
+	retry test -s "$BUNDLE/rootfs/tmp/n"
 	mkdir -p "$TMP/there" "$IMG"
 	local criu port=$((20000 + RANDOM % 20000))
 	for criu in /usr/lib/davit/criu/sbin/criu /usr/sbin/criu; do [ -x "$criu" ] && break; done
 	"$criu" page-server --images-dir "$TMP/there" --address 127.0.0.1 --port $port >/dev/null 2>&1 &
 	local server=$!
-	retry 5 grep -q "$(printf ':%04X 00000000:0000 0A' $port)" /proc/net/tcp
+	retry grep -q "$(printf ':%04X 00000000:0000 0A' $port)" /proc/net/tcp
 	saved --page-server 127.0.0.1:$port
 	wait $server
 	[ -z "$(find "$IMG" -name 'pages-*.img')" ]
@@ -258,13 +258,13 @@ print(os.fstat(fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0xb701)).st_ino)' 
 	writable
 	edit "$(args sh -c "$COUNTER")"
 	begins
-	retry 5 test -s "$BUNDLE/rootfs/tmp/n"
+	retry test -s "$BUNDLE/rootfs/tmp/n"
 	local criu port=$((20000 + RANDOM % 20000)) from
 	for criu in /usr/lib/davit/criu/sbin/criu /usr/sbin/criu; do [ -x "$criu" ] && break; done
 	mkfifo "$TMP/status"
 	saved --lazy-pages --page-server 127.0.0.1:$port --status-fd 9 9<>"$TMP/status" >"$TMP/dumped" 2>&1 &
 	local dump=$!
-	timeout 10 head -c 1 "$TMP/status" >"$TMP/byte" || { cat "$TMP/dumped"; false; }
+	timeout 60 head -c 1 "$TMP/status" >"$TMP/byte" || { cat "$TMP/dumped"; false; }
 	from=$(number)
 	# criu's page server puts what it serves into a pipe that this limit lets it size; without, it ends, and criu's restore with it hangs.
 	if [ "$(cat /proc/sys/fs/pipe-max-size)" -lt 4194304 ]; then
@@ -284,10 +284,10 @@ print(os.fstat(fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0xb701)).st_ino)' 
 			grep -q 'userfaultfd descriptor: Operation not permitted' "$TMP/error" || false
 			skip "root may not make a userfaultfd here: the restored half is not shown"
 		}
-	retry 5 above "$from"
+	retry above "$from"
 	# The dump ends when the last page has been fetched.
-	retry 10 ended $dump
-	retry 5 is stopped
+	retry ended $dump
+	retry is stopped
 	above "$from"
 }
 
@@ -295,7 +295,7 @@ print(os.fstat(fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0xb701)).st_ino)' 
 	writable
 	edit "$(args sh -c "x=\$(head -c 2000000 /dev/zero | tr '\\0' x); $COUNTER")"
 	begins
-	retry 5 test -s "$BUNDLE/rootfs/tmp/n"
+	retry test -s "$BUNDLE/rootfs/tmp/n"
 	run saved --pre-dump
 	if [ "$status" != 0 ]; then
 		[ "$status" = 1 ]

@@ -25,11 +25,11 @@ setup() {
 	SERVER=$!
 	later end_server
 	RUNTIME=$BIN/davit-runtime
-	retry 20 ctr_do version
+	retry ctr_do version
 }
 teardown() { common_teardown; }
 
-ctr_do() { timeout 30 ctr --address "$TMP/sock" --namespace "$NAMESPACE" "$@" 2>>"$TMP/errors"; }
+ctr_do() { timeout 60 ctr --address "$TMP/sock" --namespace "$NAMESPACE" "$@" 2>>"$TMP/errors"; }
 
 end_server() {
 	local id
@@ -37,7 +37,7 @@ end_server() {
 	for id in $(ctr_do container list --quiet); do ctr_do container delete "$id"; done
 	kill "$SERVER" && wait "$SERVER"
 	awk -v t="$TMP/" 'index($5, t) == 1 { print $5 }' /proc/self/mountinfo | sort -r | while read -r m; do umount -l "$m"; done
-	retry 5 cgroups_gone "*/$NAMESPACE*"
+	retry cgroups_gone "*/$NAMESPACE*"
 }
 
 begin() { # ID OPTION…: in the background
@@ -64,7 +64,7 @@ everyday() {
 	ctr_do task resume long
 	state_of long
 	ctr_do task kill --signal TERM long
-	retry 5 is long STOPPED && echo stopped
+	retry is long STOPPED && echo stopped
 	ctr_do task delete long
 	echo "delete: $?"
 	ctr_do container delete long
@@ -89,7 +89,7 @@ everyday() {
 	wait "$SERVER" || true
 	containerd --config "$TMP/config.toml" >>"$TMP/log" 2>&1 3>&- &
 	SERVER=$!
-	retry 20 ctr_do version
-	retry 5 is long RUNNING
+	retry ctr_do version
+	retry is long RUNNING
 	[ "$(ctr_do task exec --exec-id one long /bin/echo again)" = again ]
 }

@@ -225,13 +225,13 @@ refused() {
 	edit ".hooks.createRuntime = [{\"path\": \"$TMP/hook\"}]"
 	"$BIN/davit-runtime" --root "$STATE" create --bundle "$BUNDLE" "$ID" </dev/null >/dev/null 2>&1 &
 	creator=$!
-	retry 5 is creating
-	retry 5 pgrep -P $creator sleep
+	retry is creating
+	retry pgrep -P $creator sleep
 	later pkill -P $creator sleep
 	sleeper=$(pgrep -P $creator sleep)
 	kill -9 $creator
 	kill -9 "$sleeper"
-	retry 5 dr delete --force "$ID"
+	retry dr delete --force "$ID"
 	[ -z "$(dr list --quiet)" ]
 	[ -z "$(find /sys/fs/cgroup -path "*/davit-test/$ID")" ]
 }

@@ -46,7 +46,7 @@ watch() { # OPTION…: events in the background, into $TMP/events
 @test "events goes on at its interval and ends with the container" {
 	start_one
 	watch --interval 50ms
-	retry 5 sh -c "[ \"\$(wc -l <'$TMP/events')\" -ge 3 ]"
+	retry sh -c "[ \"\$(wc -l <'$TMP/events')\" -ge 3 ]"
 	rt kill one KILL
 	wait "$WATCHER"
 	jq -se 'all(.[]; .type == "stats")' "$TMP/events"
@@ -57,9 +57,9 @@ watch() { # OPTION…: events in the background, into $TMP/events
 	config '.linux.resources.memory.swap = 33554432'
 	start_one
 	watch --interval 50ms
-	retry 5 test -s "$TMP/events"
+	retry test -s "$TMP/events"
 	touch "$TMP/bundle/rootfs/go"
-	retry 5 grep -q '^{"type":"oom","id":"one"}$' "$TMP/events"
+	retry grep -q '^{"type":"oom","id":"one"}$' "$TMP/events"
 }
 
 @test "events refuses a bad interval and a container that does not run" {
@@ -68,7 +68,7 @@ watch() { # OPTION…: events in the background, into $TMP/events
 	[[ "$output" == *interval* ]]
 	start_one
 	rt kill one KILL
-	retry 5 status_is stopped
+	retry status_is stopped
 	run rt events --stats one
 	[ "$status" -eq 1 ]
 	[[ "$output" == *"container one is not running"* ]]

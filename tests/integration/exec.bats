@@ -58,7 +58,7 @@ teardown() { common_teardown; }
 	dr create --bundle "$BUNDLE" --pid-file "$TMP/pid" "$ID" </dev/null >/dev/null 2>&1
 	[ "$(dr exec "$ID" echo before)" = before ]
 	dr kill "$ID" KILL
-	retry 5 is stopped
+	retry is stopped
 	run dr exec "$ID" true
 	[ "$status" = 255 ]
 	[[ $output == *stopped* ]]
@@ -97,7 +97,7 @@ teardown() { common_teardown; }
 	dr exec --detach "$ID" /bin/escape --one peek </dev/null >"$TMP/seen" 2>&1
 	for _ in $(seq 30); do dr exec "$ID" true; done
 	touch "$TMP/shared/stop"
-	retry 20 test -s "$TMP/seen"
+	retry test -s "$TMP/seen"
 	[ "$(cat "$TMP/seen")" = "held: Permission denied" ]
 }
 
@@ -132,7 +132,7 @@ teardown() { common_teardown; }
 	dr exec --ignore-paused "$ID" echo late >"$TMP/late" 2>&1 &
 	local execution=$!
 	# Its first process is in the cgroup, and stands still.
-	retry 5 sh -c "[ \"\$('$BIN/davit-runtime' --root '$STATE' ps --format json '$ID' | jq length)\" -ge 2 ]"
+	retry sh -c "[ \"\$('$BIN/davit-runtime' --root '$STATE' ps --format json '$ID' | jq length)\" -ge 2 ]"
 	[ ! -s "$TMP/late" ]
 	dr resume "$ID"
 	wait $execution
@@ -156,6 +156,6 @@ teardown() { common_teardown; }
 	edit '.linux.personality = {"domain": "LINUX32"}' "$(args sh -c 'uname -m; sleep 100')"
 	begins
 	[ "$(dr exec "$ID" uname -m)" = "$(setarch linux32 uname -m)" ]
-	retry 5 test -s "$TMP/out"
+	retry test -s "$TMP/out"
 	[ "$(cat "$TMP/out")" = "$(setarch linux32 uname -m)" ]
 }

@@ -136,7 +136,7 @@ s.bind("\0" + sys.argv[1])
 s.listen()
 time.sleep(600)' "$ID" 3>&- &
 	later kill $!
-	retry 20 grep -q "@$ID" /proc/net/unix
+	retry grep -q "@$ID" /proc/net/unix
 	LESS=(user)
 	each_holds namespace:network -- 'abstract socket' "$ID"
 }
@@ -172,7 +172,7 @@ time.sleep(600)' "$ID" 3>&- &
 		[[ $output == held:* ]]
 	done
 	dr start "$ID"
-	retry 20 is running
+	retry is running
 	[ "$(dr exec --cap CAP_SYS_PTRACE "$ID" /bin/escape --one memory 1)" = worked ]
 }
 

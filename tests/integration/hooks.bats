@@ -28,7 +28,7 @@ hook() { jq -nr --arg n "$1" --arg p "$TMP/hook" '".hooks[\"\($n)\"] = [\({path:
 	dr create --bundle "$BUNDLE" --pid-file "$TMP/pid" "$ID" </dev/null >/dev/null 2>&1
 	[ "$(tr '\n' ' ' <"$TMP/log/order")" = "prestart createRuntime createContainer " ]
 	dr start "$ID"
-	retry 5 is stopped
+	retry is stopped
 	dr delete "$ID"
 	[ "$(sort "$TMP/log/order" | tr '\n' ' ')" = "createContainer createRuntime poststart poststop prestart process startContainer " ]
 	[ "$(grep -n startContainer "$TMP/log/order" | cut -d: -f1)" -lt "$(grep -n process "$TMP/log/order" | cut -d: -f1)" ]

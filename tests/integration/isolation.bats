@@ -25,7 +25,7 @@ teardown() {
 		time.sleep(60)
 	PYTHON
 	local listener=$!
-	retry 5 grep -q "@$AGENT_NS" /proc/net/unix
+	retry grep -q "@$AGENT_NS" /proc/net/unix
 	run davit run --rm --name box --image escape -- /bin/escape "$AGENT_NS" $listener
 	echo "$output"
 	[ "$status" = 0 ]
@@ -150,7 +150,7 @@ role_is_kept() { # ROLE FILTER-OF-ALLOWED
 	up=$!
 	exec 9>"$AGENT/up"
 	stream_is_open() { [ "$(remote peer POST "/v1/peer/moves/$id/up" -d x | jq -r .code)" = busy ]; }
-	retry 5 stream_is_open
+	retry stream_is_open
 	[ "$(remote rogue POST "/v1/peer/moves/$id/up" -d x | jq -r .code)" = denied ]
 	[ "$(remote rogue GET "/v1/peer/moves/$id/down" | jq -r .code)" = denied ]
 	exec 9>&-
@@ -198,7 +198,7 @@ role_is_kept() { # ROLE FILTER-OF-ALLOWED
 }
 
 @test "a user without rights gets no answer on the socket" {
-	run setpriv --reuid 65534 --regid 65534 --clear-groups curl -sS --max-time 5 --unix-socket "$AGENT/run/davit.sock" http://localhost/healthz
+	run setpriv --reuid 65534 --regid 65534 --clear-groups curl -sS --max-time 60 --unix-socket "$AGENT/run/davit.sock" http://localhost/healthz
 	[ "$status" != 0 ]
 	[[ $output != ok ]]
 }
@@ -206,7 +206,7 @@ role_is_kept() { # ROLE FILTER-OF-ALLOWED
 @test "a program that a container made setuid root is out of reach of the host's users" {
 	davit run --detach --name box --image base -- /bin/sh -c 'cp /bin/busybox /usr/bin/suid && chmod 4755 /usr/bin/suid && exec sleep 1000' >/dev/null
 	local file=$AGENT/state/containers/box/layer/upper/usr/bin/suid
-	retry 5 [ -u "$file" ]
+	retry [ -u "$file" ]
 	run setpriv --reuid 65534 --regid 65534 --clear-groups sh -c "exec '$file' id -u"
 	[[ $status != 0 && $output == *"ermission denied"* ]]
 	run setpriv --reuid 65534 --regid 65534 --clear-groups sh -c "exec '$AGENT/state/containers/box/bundle/rootfs/usr/bin/suid' id -u"

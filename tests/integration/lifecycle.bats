@@ -17,7 +17,7 @@ teardown() { common_teardown; }
 	is running
 	[ "$(tr '\0' ' ' <"/proc/$(cat "$TMP/pid")/cmdline")" = "sleep 100 " ]
 	dr kill "$ID" KILL
-	retry 5 is stopped
+	retry is stopped
 	dr delete "$ID"
 	run dr state "$ID"
 	[ "$status" = 1 ]
@@ -39,7 +39,7 @@ teardown() { common_teardown; }
 @test "a stopped container has pid 0 and keeps its state until it is deleted" {
 	edit "$(args true)"
 	begins
-	retry 5 is stopped
+	retry is stopped
 	[ "$(dr state "$ID" | jq .pid)" = 0 ]
 	run dr start "$ID"
 	[ "$status" = 1 ]
@@ -65,7 +65,7 @@ teardown() { common_teardown; }
 @test "pause stops the processes, resume lets them go on" {
 	edit "$(args sh -c 'i=0; while :; do i=$((i+1)); echo $i >>/tmp/n; done')" '.root.readonly = false'
 	begins
-	retry 30 test -s "$BUNDLE/rootfs/tmp/n"
+	retry test -s "$BUNDLE/rootfs/tmp/n"
 	dr pause "$ID"
 	is paused
 	before=$(cat "$BUNDLE/rootfs/tmp/n")
@@ -77,7 +77,7 @@ teardown() { common_teardown; }
 	dr resume "$ID"
 	is running
 	changed() { [ "$before" != "$(cat "$BUNDLE/rootfs/tmp/n")" ]; }
-	retry 5 changed
+	retry changed
 	run dr resume "$ID"
 	[ "$status" = 1 ]
 }
@@ -86,7 +86,7 @@ teardown() { common_teardown; }
 	begins
 	dr pause "$ID"
 	dr delete --force "$ID"
-	retry 5 eval '! has_process'
+	retry eval '! has_process'
 	run dr delete "$ID"
 	[ "$status" = 1 ]
 	dr delete --force "$ID"
@@ -103,22 +103,22 @@ teardown() { common_teardown; }
 @test "a created container is deleted without force" {
 	dr create --bundle "$BUNDLE" --pid-file "$TMP/pid" "$ID" </dev/null >/dev/null 2>&1
 	dr delete "$ID"
-	retry 5 eval '! has_process'
+	retry eval '! has_process'
 	[ -z "$(dr list --quiet)" ]
 }
 
 @test "signals are given by name, with and without SIG, and by number" {
 	edit "$(args sh -c 'trap "echo usr1" USR1; trap "echo hup" HUP; trap "exit 3" TERM; echo up; while :; do sleep 0.05; done')"
 	begins
-	retry 5 grep -q up "$TMP/out"
+	retry grep -q up "$TMP/out"
 	dr kill "$ID" SIGUSR1
-	retry 5 grep -q usr1 "$TMP/out"
+	retry grep -q usr1 "$TMP/out"
 	dr kill "$ID" 1
-	retry 5 grep -q hup "$TMP/out"
+	retry grep -q hup "$TMP/out"
 	dr kill "$ID" 0
 	is running
 	dr kill "$ID"
-	retry 5 is stopped
+	retry is stopped
 	run dr kill "$ID" TERM
 	[ "$status" = 1 ]
 	run dr kill "$ID" NONSENSE
@@ -150,7 +150,7 @@ teardown() { common_teardown; }
 	edit "$(args sh -c 'trap "exit 9" TERM; echo up; while :; do sleep 0.05; done')"
 	"$BIN/davit-runtime" --root "$STATE" run --bundle "$BUNDLE" "$ID" >"$TMP/out" &
 	runner=$!
-	retry 5 grep -q up "$TMP/out"
+	retry grep -q up "$TMP/out"
 	kill -TERM $runner
 	status=0
 	wait $runner || status=$?
@@ -168,9 +168,9 @@ teardown() { common_teardown; }
 @test "without a PID namespace of its own, delete ends the other processes too" {
 	edit "$(args sh -c 'sleep 100 & sleep 100 & echo $!; wait')" 'del(.linux.namespaces[] | select(.type == "pid"))' '.process.cwd = "/"'
 	begins
-	retry 5 test -s "$TMP/out"
+	retry test -s "$TMP/out"
 	dr kill "$ID" KILL
-	retry 5 is stopped
+	retry is stopped
 	dr delete "$ID"
 	ended "$(cat "$TMP/out")"
 }
@@ -191,12 +191,12 @@ teardown() { common_teardown; }
 	set +e
 	[ "$(statuses "delete nobody" "resume $ID" "start $ID" "start $ID" "delete $ID")" = "1 1 0 1 1 " ] || return 1
 	dr kill "$ID" KILL
-	retry 5 is stopped
+	retry is stopped
 	[ "$(statuses "kill $ID KILL" "start $ID" "pause $ID" "exec $ID true")" = "1 1 1 255 " ] || return 1
 	# Of several deletes at once one does it, and nobody crashes or waits for ever.
 	local pids=()
 	for n in 1 2 3 4; do
-		timeout 30 "$BIN/davit-runtime" --root "$STATE" delete "$ID" 2>/dev/null &
+		timeout 60 "$BIN/davit-runtime" --root "$STATE" delete "$ID" 2>/dev/null &
 		pids+=($!)
 	done
 	for n in "${pids[@]}"; do

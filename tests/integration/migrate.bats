@@ -26,7 +26,7 @@ counter() { # HOST NAME [option…]: counts in a file, so that a copy can be tol
 	shift 2
 	davit_on "$h" run --detach --name "$name" --image base --tmpfs /t:size=64m "$@" -- \
 		/bin/sh -c 'i=0; while :; do i=$((i+1)); echo $i >/t/n.new; mv /t/n.new /t/n; sleep 0.01; done' >/dev/null
-	retry 5 counts "$h" "$name"
+	retry counts "$h" "$name"
 }
 counts() { [ "$(davit_on "$1" exec "$2" /bin/cat /t/n 2>/dev/null || echo 0)" -gt 3 ]; }
 goes_on() { # HOST NAME
@@ -132,13 +132,13 @@ one_copy() {
 	davit_on a exec web /bin/dd if=/dev/urandom of=/t/big bs=1M count=8 2>/dev/null
 	davit_on a migrate web host-b --mode stop-and-copy --bandwidth 200k >"$SUITE_DIR/out" 2>&1 3>&- &
 	mover=$!
-	retry 5 eval '[ "$(operation | jq ".bytesDone // 0")" -gt 0 ]'
+	retry eval '[ "$(operation | jq ".bytesDone // 0")" -gt 0 ]'
 	run davit_on a stop web
 	[ "$status" = 75 ]
 	davit_on a migrations cancel "$(operation | jq -r .id)"
 	run wait "$mover"
 	[ "$status" != 0 ]
-	retry 5 one_copy web
+	retry one_copy web
 	[ "$(state a web)" = running ]
 }
 
@@ -172,7 +172,7 @@ one_copy() {
 		host_fall a
 		wait "$move" || true
 		host_start a 3>&- 4>&-
-		retry 30 one_copy web || { echo "after $delay s: a $(state a web), b $(state b web)"; tail -5 "$HOSTS_DIR"/?/davitd.log; return 1; }
+		retry one_copy web || { echo "after $delay s: a $(state a web), b $(state b web)"; tail -5 "$HOSTS_DIR"/?/davitd.log; return 1; }
 		davit_on a rm --force web 2>/dev/null || davit_on b rm --force web
 	done
 }
@@ -186,7 +186,7 @@ one_copy() {
 		host_fall b
 		host_start b 3>&- 4>&-
 		wait "$move" || true
-		retry 30 one_copy web || { echo "after $delay s: a $(state a web), b $(state b web)"; tail -5 "$HOSTS_DIR"/?/davitd.log; return 1; }
+		retry one_copy web || { echo "after $delay s: a $(state a web), b $(state b web)"; tail -5 "$HOSTS_DIR"/?/davitd.log; return 1; }
 		davit_on a rm --force web 2>/dev/null || davit_on b rm --force web
 	done
 }

@@ -23,7 +23,7 @@ start() { # [monitor options] -- COMMAND…
 	monitor start "$TMP" "${options[@]}" -- "$LIB/create.py" "$TMP/pid" "$@"
 }
 ended() { [ -f "$TMP/exit.json" ] && [ ! -e "$TMP/attach.sock" ]; }
-wait_end() { retry 10 ended; }
+wait_end() { retry ended; }
 field() { jq -r ".$1" "$TMP/exit.json"; }
 monitor_pid() { awk '{print $4}' "/proc/$(cat "$TMP/pid")/stat"; }
 gone() { ! kill -0 "$1" 2>/dev/null; }
@@ -58,7 +58,7 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 @test "a program that fails is quoted and leaves nothing" {
 	run monitor start "$TMP" -- /bin/sh -c 'sleep 1000 & echo $! > '"$TMP"'/stray; echo "first line" >&2; echo "davit-runtime: rootfs: \"x\" is missing" >&2; exit 1'
 	[ "$output" = '{"error":"rootfs: \"x\" is missing"}' ]
-	retry 5 gone "$(cat "$TMP/stray")"
+	retry gone "$(cat "$TMP/stray")"
 	[ ! -e "$TMP/attach.sock" ]
 	[ ! -e "$TMP/pid" ]
 	[ ! -e "$TMP/exit.json" ]
@@ -123,13 +123,13 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 	later umount "$TMP/disk"
 	monitor start "$TMP" --log "$TMP/disk/log" --exit-file "$TMP/disk/exit.json" -- "$LIB/create.py" "$TMP/pid" \
 		sh -c "head -c 300000 /dev/zero | tr '\0' x | fold -w 99; echo; touch $TMP/wrote; while [ ! -e $TMP/go ]; do sleep 0.05; done; echo again; exit 5"
-	retry 10 test -e "$TMP/wrote"
+	retry test -e "$TMP/wrote"
 	[ "$(stat -c %s "$TMP/disk/log")" -le 65536 ]
 	[ "$(tail -c 1 "$TMP/disk/log" | od -An -c | tr -d ' ')" = '\n' ]
 	# Room for entries again, but none for the record until the log is cut.
 	: > "$TMP/disk/log"
 	touch "$TMP/go"
-	retry 10 test -s "$TMP/disk/exit.json"
+	retry test -s "$TMP/disk/exit.json"
 	[ "$(jq .exitCode "$TMP/disk/exit.json")" = 5 ]
 	grep -qE 'stderr F davit-monitor: [0-9]+ bytes of output were lost here: No space left on device' "$TMP/disk/log"
 	grep -q 'stdout F again' "$TMP/disk/log"
@@ -144,7 +144,7 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 	sleep 0.3
 	[ ! -s "$TMP/disk/exit.json" ]
 	rm "$TMP/disk/filler"
-	retry 10 test -s "$TMP/disk/exit.json"
+	retry test -s "$TMP/disk/exit.json"
 	[ "$(jq .exitCode "$TMP/disk/exit.json")" = 9 ]
 }
 
@@ -221,10 +221,10 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 @test "a terminal has its size, takes another, and is read like a person's" {
 	monitor start "$TMP" --terminal --rows 33 --columns 77 --log "$TMP/log" -- "$LIB/console.py" "$TMP/pid" \
 		sh -c 'stty size; trap "stty size; exit 6" WINCH; echo ready; while :; do read -r line; echo "said $line"; done'
-	retry 5 grep -q ready "$TMP/log"
+	retry grep -q ready "$TMP/log"
 	grep -q 'stdout F 33 77' "$TMP/log"
 	[ ! -e "$TMP/attach.sock.console" ]
-	run timeout 10 "$LIB/monitor.py" attach "$TMP" 'send=hi\n' resize=10,20
+	run timeout 60 "$LIB/monitor.py" attach "$TMP" 'send=hi\n' resize=10,20
 	[[ "$output" == *'10 20'* ]]
 	[ "${lines[-2]}" = 'x 6' ]
 	wait_end
@@ -232,7 +232,7 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 
 @test "the end of input is told to a terminal that reads lines" {
 	monitor start "$TMP" --terminal -- "$LIB/console.py" "$TMP/pid" cat
-	run timeout 10 "$LIB/monitor.py" attach "$TMP" 'send=hello\n' eof
+	run timeout 60 "$LIB/monitor.py" attach "$TMP" 'send=hello\n' eof
 	[ "${lines[-2]}" = 'x 0' ]
 }
 
@@ -241,7 +241,7 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 	mkdir -p "$deep"
 	run monitor start "$deep" -- "$LIB/create.py" "$deep/pid" sh -c 'read -r x; exit 1'
 	[[ "$output" == '{"pid":'* ]]
-	retry 5 test -f "$deep/exit.json"
+	retry test -f "$deep/exit.json"
 	run monitor start "$deep" --terminal -- "$LIB/console.py" "$deep/pid" true
 	[[ "$output" == '{"pid":'* ]]
 }
@@ -278,7 +278,7 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 
 @test "the end is told when the first process ends, though another still holds the pipe" {
 	start --log "$TMP/log" -- sh -c "(while [ ! -e $TMP/go ]; do sleep 0.05; done; echo late) & echo early; exit 3"
-	retry 5 test -f "$TMP/exit.json"
+	retry test -f "$TMP/exit.json"
 	[ "$(field exitCode)" = 3 ]
 	run monitor attach "$TMP"
 	[ "$output" = $'x 3\nend' ]

@@ -19,7 +19,7 @@ holder() {
 	unshare "$@" --fork sleep 1000 &
 	local parent=$!
 	later kill -9 $parent
-	retry 5 pgrep -P $parent sleep
+	retry pgrep -P $parent sleep
 	HOLDER=$(pgrep -P $parent sleep)
 	later kill -9 "$HOLDER"
 }
@@ -69,10 +69,10 @@ holder() {
 	edit "$(joining pid "/proc/$HOLDER/ns/pid")" "$(args sh -c 'echo $$; sleep 100')"
 	begins
 	[ "$(ns "$(pid)" pid)" = "$(ns "$HOLDER" pid)" ]
-	retry 5 test -s "$TMP/out"
+	retry test -s "$TMP/out"
 	[ "$(cat "$TMP/out")" -gt 1 ]
 	dr kill "$ID" KILL
-	retry 5 is stopped
+	retry is stopped
 }
 
 @test "a user namespace is joined by path; what is made new belongs to it" {
@@ -115,7 +115,7 @@ holder() {
 	edit "$(joining mount "/proc/$HOLDER/ns/mnt")" "$(args /bin/sh -c 'test -e /mnt/joined && echo joined; sleep 100')"
 	begins
 	[ "$(ns "$(pid)" mnt)" = "$(ns "$HOLDER" mnt)" ]
-	retry 5 grep -q joined "$TMP/out"
+	retry grep -q joined "$TMP/out"
 }
 
 @test "the host's mount namespace is taken with root.path / and no mounts, and refused otherwise" {

@@ -17,9 +17,9 @@ teardown() { common_teardown; }
 holds() {
 	edit "$(args sh -c "(exec obstacle $*) & $COUNTER")"
 	begins
-	retry 5 grep -q . "$TMP/out"
+	retry grep -q . "$TMP/out"
 	grep -q ready "$TMP/out" || skip "this kernel does not make it: $(cat "$TMP/out")"
-	retry 5 above 0
+	retry above 0
 }
 
 # refused KIND [OPTION…]: the checkpoint fails for that reason, and the container counts on
@@ -61,7 +61,7 @@ reason() { sed -n "s/.*{ \"$1\",[[:space:]]*\"\([^\"]*\)\".*/\1/p; /\"$1\",$/{n;
 	holds lock /tmp/locked
 	refused file_lock
 	saved --file-locks
-	retry 5 is stopped
+	retry is stopped
 	back --file-locks
 	counts_on
 }
@@ -80,7 +80,7 @@ reason() { sed -n "s/.*{ \"$1\",[[:space:]]*\"\([^\"]*\)\".*/\1/p; /\"$1\",$/{n;
 	python3 -c 'import socket,sys,time
 s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); time.sleep(100)' "$TMP/sock" 3>&- &
 	later kill -9 $!
-	retry 5 test -S "$TMP/sock"
+	retry test -S "$TMP/sock"
 	chmod 777 "$TMP/sock"
 	: >"$BUNDLE/rootfs/sock"
 	edit "$(mount_at /sock bind "$TMP/sock" bind)"
@@ -91,7 +91,7 @@ s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); time.sleep(1
 	holds tcp 1
 	refused tcp_established
 	saved --tcp-established
-	retry 5 is stopped
+	retry is stopped
 	back --tcp-established
 	counts_on
 }
@@ -110,14 +110,14 @@ s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); time.sleep(1
 @test "a process that exec put in is named" {
 	edit "$(args sh -c "$COUNTER")"
 	begins
-	retry 5 above 0
+	retry above 0
 	dr exec --detach "$ID" sleep 100 </dev/null >/dev/null 2>&1
 	refused exec_session
 }
 @test "a file that is missing on the restore is named, and nothing is left" {
 	holds open /etc/passwd
 	saved
-	retry 5 is stopped
+	retry is stopped
 	mv "$BUNDLE/rootfs/etc/passwd" "$TMP/passwd"
 	run back
 	[ "$status" = 1 ]
@@ -132,7 +132,7 @@ s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); time.sleep(1
 @test "a file that has changed is named" {
 	holds open /etc/passwd
 	saved
-	retry 5 is stopped
+	retry is stopped
 	echo more >>"$BUNDLE/rootfs/etc/passwd"
 	run back
 	[ "$status" = 1 ]

@@ -31,7 +31,7 @@ start_with_image() {
 remembers() { # NAME MIB [MORE]
 	ask "{\"id\":1,\"create\":$(remember_spec "$1" "$2" 1000000)}"
 	ask "{\"id\":1,\"start\":{\"name\":\"$1\"}}"
-	retry 20 grep -q ready "$TMP/a/state/logs/$1/log"
+	retry grep -q ready "$TMP/a/state/logs/$1/log"
 }
 remember_spec() { spec "$1" "exec /bin/remember $2" '' "$3"; }
 
@@ -56,7 +56,7 @@ complete() { [ "$(CORE=b answer '.memory.complete' "{\"id\":1,\"memoryWait\":{\"
 check() { # NAME
 	CORE=b in_container "$1" 'touch /check'
 	looked() { [ "$(grep -c 'right\|wrong' "$TMP/b/state/logs/$1/log")" = 3 ]; }
-	retry 20 looked "$1"
+	retry looked "$1"
 	[ "$(grep -c right "$TMP/b/state/logs/$1/log")" = 3 ]
 }
 store_gone() { [ ! -e "$TMP/b/run/monitor/$1/memory.sock" ] && [ ! -e "$TMP/b/run/tmp/moves/$1" ]; }
@@ -73,7 +73,7 @@ switch_is_off() { [ "$(cat /proc/sys/vm/unprivileged_userfaultfd 2>/dev/null || 
 	resume web
 	rest
 	complete web
-	retry 5 store_gone web
+	retry store_gone web
 	check web
 }
 
@@ -85,7 +85,7 @@ switch_is_off() { [ "$(cat /proc/sys/vm/unprivileged_userfaultfd 2>/dev/null || 
 	check web
 	rest
 	complete web
-	retry 5 store_gone web
+	retry store_gone web
 }
 
 @test "nothing was copied: the container runs at once on what it fetches, also after the connection was cut" {
@@ -113,7 +113,7 @@ switch_is_off() { [ "$(cat /proc/sys/vm/unprivileged_userfaultfd 2>/dev/null || 
 	check web
 	rest
 	complete web
-	retry 5 store_gone web
+	retry store_gone web
 }
 
 @test "a restore that is dropped, before or after it ran, leaves nothing; nor does a container that is deleted while it is filled" {
@@ -129,11 +129,11 @@ switch_is_off() { [ "$(cat /proc/sys/vm/unprivileged_userfaultfd 2>/dev/null || 
 	lazy_restore web
 	resume web
 	CORE=b ask '{"id":1,"delete":{"name":"web","force":true}}'
-	retry 5 store_gone web
+	retry store_gone web
 	ask '{"id":1,"resume":{"name":"web"}}'
 	in_container web 'touch /check'
 	looked() { [ "$(grep -c right "$TMP/a/state/logs/web/log")" = 3 ]; }
-	retry 10 looked
+	retry looked
 }
 
 @test "who reads the memory of a container that is still being filled, for another move, waits until it is whole" {

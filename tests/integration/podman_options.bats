@@ -175,7 +175,7 @@ lifecycle() {
 
 saved() {
 	run_in -d --name c davit-test sh -c 'i=0; while :; do i=$((i+1)); echo $i >/tmp/n; usleep 20000; done' >/dev/null
-	retry 5 pod exec c test -s /tmp/n
+	retry pod exec c test -s /tmp/n
 	pod container checkpoint --export "$TMP/c.tar" c >/dev/null && echo saved
 	pod inspect --format '{{.State.Status}}' c
 	local before after

@@ -36,12 +36,13 @@ in_doubt() {
 		rm -f "$SUITE_DIR/ready"
 		python3 "$BATS_TEST_DIRNAME/../fault/strike.py" "$HOSTS_DIR/a/state/agent/moves" committed "$(host_pid b)" >"$SUITE_DIR/struck" 2>"$SUITE_DIR/ready" 3>&- &
 		striker=$!
-		retry 5 grep -q ready "$SUITE_DIR/ready" || { cat "$SUITE_DIR/ready"; return 1; }
+		retry grep -q ready "$SUITE_DIR/ready" || { cat "$SUITE_DIR/ready"; return 1; }
 		davit_on a migrate web host-b >"$SUITE_DIR/out" 2>&1 3>&- &
 		mover=$!
 		wait "$striker" || { cat "$SUITE_DIR/out" "$SUITE_DIR/ready"; return 1; }
 		move=$(cat "$SUITE_DIR/struck")
-		if retry 3 is_in_doubt; then return 0; fi
+		retry eval 'is_in_doubt || ! kill -0 "$mover" 2>/dev/null'
+		if is_in_doubt; then return 0; fi
 		wait "$mover" || true
 		suite_alive b || host_start b 3>&- 4>&-
 		davit_on b rm --force web 2>/dev/null || true
@@ -64,7 +65,7 @@ is_in_doubt() { case "$(move_state "$move")" in committed | serving) true ;; *) 
 
 @test "a move that takes too long is told as that, not as cancelled" {
 	davit_on a run --detach --name web --image base --tmpfs /t:size=64m -- /bin/sh -c 'dd if=/dev/urandom of=/t/big bs=1M count=8; sleep 10000' >/dev/null
-	retry 5 eval 'davit_on a exec web /bin/ls -l /t/big 2>/dev/null | grep -q 8388608'
+	retry eval 'davit_on a exec web /bin/ls -l /t/big 2>/dev/null | grep -q 8388608'
 	run davit_on a migrate web host-b --mode stop-and-copy --bandwidth 200k --timeout 1
 	echo "$output"
 	[ "$status" != 0 ]
@@ -72,7 +73,7 @@ is_in_doubt() { case "$(move_state "$move")" in committed | serving) true ;; *) 
 	[[ $output != *cancelled* ]]
 	move=$(davit_on a migrate ls --json | jq -r '.migrations[0].id')
 	[ "$(davit_on a migrate show "$move" --json | jq -r '.error.code')" = timeout ]
-	retry 5 is_state a running
+	retry is_state a running
 }
 
 @test "a move in doubt says so, cannot be cancelled, and ends by itself when the target is back" {
@@ -83,8 +84,8 @@ is_in_doubt() { case "$(move_state "$move")" in committed | serving) true ;; *) 
 	[[ $output == *"cannot be taken back"* ]]
 	host_start b 3>&- 4>&-
 	davit_on a migrate resume "$move"
-	retry 20 is_state b running
-	retry 20 eval '[ "$(move_state "$move")" = done ]'
+	retry is_state b running
+	retry eval '[ "$(move_state "$move")" = done ]'
 	[ -z "$(state a)" ]
 	run davit_on a migrate resolve "$move" --force source
 	[ "$status" != 0 ]
@@ -100,7 +101,7 @@ is_in_doubt() { case "$(move_state "$move")" in committed | serving) true ;; *) 
 	[[ $output == *"nothing was done"* ]]
 	[ "$(state a)" != running ]
 	[ "$(davit_on a migrate resolve "$move" --force source --yes-i-know-the-consequences --json | jq -s '.[-1].done')" = true ]
-	retry 10 is_state a running
+	retry is_state a running
 	[ "$(move_state "$move")" = aborted ]
 }
 
@@ -109,6 +110,6 @@ is_in_doubt() { case "$(move_state "$move")" in committed | serving) true ;; *) 
 	run davit_on a migrate resolve "$move" --force target
 	[[ $output == *"no copy is left"* || $output == *"nowhere else"* ]]
 	davit_on a migrate resolve "$move" --force target --yes-i-know-the-consequences
-	retry 10 eval '[ "$(move_state "$move")" = done ]'
+	retry eval '[ "$(move_state "$move")" = done ]'
 	[ -z "$(state a)" ]
 }

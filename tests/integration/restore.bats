@@ -15,7 +15,7 @@ teardown() { common_teardown; }
 counter() {
 	edit "$(args sh -c "$COUNTER")"
 	begins
-	retry 5 above 0
+	retry above 0
 }
 gone() {
 	run dr state "$ID"
@@ -27,9 +27,9 @@ gone() {
 	tool clocks
 	edit "$(args clocks watch /tmp/n)"
 	begins
-	retry 5 test -s "$BUNDLE/rootfs/tmp/n"
+	retry test -s "$BUNDLE/rootfs/tmp/n"
 	saved
-	retry 5 is stopped
+	retry is stopped
 	dr delete "$ID"
 	local before
 	before=$(cat "$BUNDLE/rootfs/tmp/n")
@@ -39,7 +39,7 @@ gone() {
 	[ "$(cat "$BUNDLE/rootfs/tmp/n")" = "$before" ]
 	dr resume "$ID"
 	changed() { [ "$(cat "$BUNDLE/rootfs/tmp/n")" != "$before" ]; }
-	retry 5 changed
+	retry changed
 }
 
 @test "what an rbind brought along comes back, with its files open" {
@@ -52,21 +52,21 @@ gone() {
 	mount -t tmpfs -o mode=777 davit-test "$TMP/src/below/deeper"
 	edit "$(mount_at /r bind "$TMP/src" rbind)" "$(args sh -c 'exec 3>/r/below/deeper/out; i=0; while :; do i=$((i + 1)); echo $i >&3; echo $i >/tmp/n.new; mv /tmp/n.new /tmp/n; sleep 0.02; done')"
 	begins
-	retry 5 above 0
+	retry above 0
 	saved
-	retry 5 is stopped
+	retry is stopped
 	back
 	counts_on
 	local lines
 	lines=$(wc -l <"$TMP/src/below/deeper/out")
 	more() { [ "$(wc -l <"$TMP/src/below/deeper/out")" -gt "$lines" ]; }
-	retry 5 more
+	retry more
 }
 
 @test "in the foreground the status of the container becomes that of restore" {
 	edit "$(args sh -c 'echo 1 >/tmp/n; until [ -e /tmp/go ]; do sleep 0.02; done; exit 7')"
 	begins
-	retry 5 above 0
+	retry above 0
 	saved
 	dr delete "$ID"
 	touch "$BUNDLE/rootfs/tmp/go"
@@ -107,10 +107,10 @@ gone() {
 	edit "del(.hooks) | .hooks = {createRuntime: [{path: \"$TMP/hook\"}]}" "$(args nc -l -p 7000 -e cat)"
 	cat >"$TMP/client.py" <<-'PY'
 		import socket, sys, time
-		for i in range(100):
+		for i in range(600):
 		    try: s = socket.create_connection(("10.9.0.2", 7000), 1); break
 		    except OSError: time.sleep(.05)
-		s.setsockopt(6, 1, 1); s.settimeout(20)
+		s.setsockopt(6, 1, 1); s.settimeout(60)
 		n = 0; end = time.time() + 3
 		open(sys.argv[1], "w").write("up")
 		while time.time() < end:
@@ -126,7 +126,7 @@ gone() {
 	begins
 	ip netns exec "davit-$ID" python3 "$TMP/client.py" "$TMP/up" >"$TMP/replies" 2>"$TMP/client.err" 3>&- &
 	local client=$!
-	retry 5 test -s "$TMP/up"
+	retry test -s "$TMP/up"
 	ip -n "davit-$ID" link set "$host" down
 	saved --tcp-established
 	# What the client sends again must not arrive before there is a socket for it.
@@ -141,9 +141,9 @@ gone() {
 	tool obstacle
 	edit "$(args sh -c "(exec obstacle tcp 1) & $COUNTER")"
 	begins
-	retry 5 grep -q ready "$TMP/out"
+	retry grep -q ready "$TMP/out"
 	saved --tcp-close
-	retry 5 is stopped
+	retry is stopped
 	back --tcp-close
 	counts_on
 	[ -z "$(awk '$4 == "01"' "/proc/$(init)/net/tcp")" ]
@@ -166,7 +166,7 @@ gone() {
 @test "damaged images are refused and leave nothing" {
 	counter
 	saved
-	retry 5 is stopped
+	retry is stopped
 	local image
 	for image in inventory.img pstree.img core-1.img cgroup.img mountpoints-*.img descriptors.json clock.pb; do
 		for image in "$IMG"/$image; do
@@ -210,13 +210,13 @@ gone() {
 	for n in one two; do
 		python3 "$BATS_TEST_DIRNAME/../lib/receive_console.py" "$TMP/$n.sock" "$TMP/$n.out" 3>&- &
 		later kill $!
-		retry 5 test -S "$TMP/$n.sock"
+		retry test -S "$TMP/$n.sock"
 	done
 	dr create --bundle "$BUNDLE" --console-socket "$TMP/one.sock" --pid-file "$TMP/pid" "$ID" </dev/null >/dev/null 2>&1
 	dr start "$ID"
-	retry 5 grep -q 'tick 3' "$TMP/one.out"
+	retry grep -q 'tick 3' "$TMP/one.out"
 	saved
 	back --console-socket "$TMP/two.sock"
-	retry 5 grep -q tick "$TMP/two.out"
+	retry grep -q tick "$TMP/two.out"
 	[ "$(readlink "/proc/$(init)/fd/1")" = /dev/pts/0 ]
 }

@@ -48,7 +48,7 @@ teardown() { common_teardown; }
 	[ "$(dr ps --format json "$ID" | jq length)" -ge 2 ]
 	[ "$(stat -c %u "/proc/$(cat "$TMP/pid")")" = $USER_ID ]
 	dr kill "$ID" TERM
-	retry 5 is stopped
+	retry is stopped
 	dr delete "$ID"
 	run dr state "$ID"
 	[[ $output == *"does not exist"* ]]

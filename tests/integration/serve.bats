@@ -37,9 +37,9 @@ LOOP='i=0; while :; do echo $i; i=$((i+1)); sleep 0.1; done'
 	[ "$(answer '.stats.pids > 0' '{"id":1,"stats":{"name":"web"}}')" = true ]
 	[ "$(answer '.clock.containerBoottime > 0' '{"id":1,"clock":{"name":"web"}}')" = true ]
 	ask '{"id":1,"kill":{"name":"web","signal":"KILL"}}'
-	retry 5 state_is web stopped
+	retry state_is web stopped
 	[ "$(answer '.status.exitCode' '{"id":1,"get":{"name":"web"}}')" = 137 ]
-	retry 5 test ! -e "$TMP/core/run/runtime/web"
+	retry test ! -e "$TMP/core/run/runtime/web"
 	ask '{"id":1,"start":{"name":"web"}}'
 	state_is web running
 	ask '{"id":1,"delete":{"name":"web","force":true}}'
@@ -69,7 +69,7 @@ LOOP='i=0; while :; do echo $i; i=$((i+1)); sleep 0.1; done'
 	start_with_image
 	create web 'echo hello'
 	ask '{"id":1,"start":{"name":"web"}}'
-	retry 5 state_is web stopped
+	retry state_is web stopped
 	grep -q 'stdout F hello$' "$TMP/core/state/logs/web/log"
 	[ "$(stat -c %A "$TMP/core/state/logs" | cut -c8-10)" = --- ]
 }
@@ -77,7 +77,7 @@ LOOP='i=0; while :; do echo $i; i=$((i+1)); sleep 0.1; done'
 @test "subscribers are told of what was asked and of an end that nobody asked for" {
 	start_with_image
 	"$CORECTL" watch "$TMP/core/socket" 3 >"$TMP/events" 3>&- &
-	retry 5 grep -q '"id":1' "$TMP/events"
+	retry grep -q '"id":1' "$TMP/events"
 	create web 'exit 3'
 	ask '{"id":1,"start":{"name":"web"}}'
 	wait $!
@@ -186,7 +186,7 @@ refused() { # CODE FIELD MORE
 	in_container web true
 	lines=$(wc -l <"$TMP/core/state/logs/web/log")
 	more_lines() { [ "$(wc -l <"$TMP/core/state/logs/web/log")" -gt "$lines" ]; }
-	retry 5 more_lines
+	retry more_lines
 }
 
 @test "a container that ends while no core is there is found stopped, with its exit status" {
@@ -194,7 +194,7 @@ refused() { # CODE FIELD MORE
 	create web 'sleep 0.5; exit 5'
 	ask '{"id":1,"start":{"name":"web"}}'
 	core_fall
-	retry 5 test -e "$TMP/core/state/containers/web/exit.json"
+	retry test -e "$TMP/core/state/containers/web/exit.json"
 	core_start
 	state_is web stopped
 	[ "$(answer .status.exitCode '{"id":1,"get":{"name":"web"}}')" = 5 ]
@@ -214,7 +214,7 @@ refused() { # CODE FIELD MORE
 			s=$(state_of web)
 			[ "$s" = created ] || [ "$s" = null ]
 		}
-		retry 5 settled
+		retry settled
 		ask '{"id":1,"delete":{"name":"web","force":true}}' >/dev/null || true
 		[ -z "$(ls -A "$TMP/core/state/containers")" ]
 		nothing_mounted state/containers
@@ -226,7 +226,7 @@ refused() { # CODE FIELD MORE
 	create web "$LOOP"
 	create kept 'echo data >/data/f; sleep 100' '' 1065536
 	ask '{"id":1,"start":{"name":"kept"}}'
-	retry 5 in_container kept 'test -s /data/f'
+	retry in_container kept 'test -s /data/f'
 	ask '{"id":1,"delete":{"name":"kept","force":true,"keepLayer":true}}'
 	core_stop
 	rm "$TMP/core/state/containers/web/ready"

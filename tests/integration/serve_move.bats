@@ -31,7 +31,7 @@ running() { # NAME [MORE]
 	ask "{\"id\":1,\"start\":{\"name\":\"$1\"}}"
 	in_container "$1" 'echo data >/data/file; ln /data/file /data/link; chown 999:999 /data/file; rm /bin/yes'
 	logged() { [ "$(wc -l <"$TMP/a/state/logs/$1/log")" -ge 3 ]; }
-	retry 5 logged "$1"
+	retry logged "$1"
 }
 
 move() { # NAME [NEW SPEC]
@@ -57,7 +57,7 @@ gone_from() { # CORE NAME
 	[ "$before" = "$(tail -1 "$TMP/a/state/logs/web/log" | cut -d' ' -f4)" ]
 	CORE=b ask '{"id":1,"resume":{"name":"web"}}'
 	goes_on() { [ "$(tail -1 "$TMP/b/state/logs/web/log" | cut -d' ' -f4)" -gt "$((before + 3))" ]; }
-	retry 5 goes_on
+	retry goes_on
 	[ "$(grep -c " $((before + 1))\$" "$TMP/b/state/logs/web/log")" = 1 ]
 	CORE=b run in_container web 'cat /data/file; stat -c %u:%h /data/file; ls /bin/yes 2>&1; cut -d. -f1 /proc/uptime'
 	[ "${lines[0]}" = data ]
@@ -84,7 +84,7 @@ gone_from() { # CORE NAME
 	last=$(tail -1 "$TMP/a/state/logs/web/log" | cut -d' ' -f4)
 	CORE=a ask '{"id":1,"resume":{"name":"web"}}'
 	goes_on() { grep -q " $((last + 2))\$" "$TMP/a/state/logs/web/log"; }
-	retry 5 goes_on
+	retry goes_on
 }
 
 @test "a running container is not dropped as if it were being restored" {
@@ -101,7 +101,7 @@ gone_from() { # CORE NAME
 	[ "$(answer '.obstacles.obstacles | length' '{"id":1,"check":{"name":"web"}}')" = 0 ]
 	"$CORECTL" run "$TMP/a/socket" '{"id":1,"exec":{"name":"web","process":{"args":["sleep","100"]}}}' 3>&- &
 	seen() { [ "$(answer '.obstacles.obstacles[0].kind' '{"id":1,"check":{"name":"web"}}')" = exec_session ]; }
-	retry 5 seen
+	retry seen
 	ask '{"id":1,"pause":{"name":"web"}}'
 	[ "$(answer '"\(.error.code) \(.error.obstacles[0].kind)"' '{"id":1,"dump":{"name":"web"}}')" = "obstacle exec_session" ]
 	ask '{"id":1,"resume":{"name":"web"}}'
@@ -119,7 +119,7 @@ gone_from() { # CORE NAME
 	ask '{"id":1,"resume":{"name":"web"}}'
 	last=$(tail -1 "$TMP/a/state/logs/web/log" | cut -d' ' -f4)
 	goes_on() { [ "$(tail -1 "$TMP/a/state/logs/web/log" | cut -d' ' -f4)" -gt "$((last + 3))" ]; }
-	retry 5 goes_on
+	retry goes_on
 }
 
 @test "a dump whose asker goes away ends, and the container goes on" {
@@ -127,32 +127,32 @@ gone_from() { # CORE NAME
 	ask '{"id":1,"pause":{"name":"web"}}'
 	mkfifo "$TMP/stalled"
 	"$CORECTL" ask "$TMP/a/socket" '{"id":1,"dump":{"name":"web"}}' "0>$TMP/stalled" >"$TMP/dump.out" 3>&- &
-	retry 5 grep -q streams "$TMP/dump.out"
+	retry grep -q streams "$TMP/dump.out"
 	kill -9 $!
 	ask '{"id":1,"resume":{"name":"web"}}'
 	state_is web running
 	last=$(tail -1 "$TMP/a/state/logs/web/log" | cut -d' ' -f4)
 	goes_on() { [ "$(tail -1 "$TMP/a/state/logs/web/log" | cut -d' ' -f4)" -gt "$((last + 3))" ]; }
-	retry 5 goes_on
+	retry goes_on
 	[ ! -e "$TMP/a/run/tmp/moves/web" ]
 }
 
 @test "a restore whose sender goes away leaves nothing" {
 	mkfifo "$TMP/stalled"
 	"$CORECTL" ask "$TMP/b/socket" "{\"id\":1,\"restorePrepare\":$(spec web "$LOOP" '' 8000000)}" "0<$TMP/stalled" >"$TMP/prepare.out" 3>&- &
-	retry 5 grep -q streams "$TMP/prepare.out"
+	retry grep -q streams "$TMP/prepare.out"
 	kill -9 $!
-	retry 5 gone_from b web
+	retry gone_from b web
 }
 
 @test "a core that is killed while it receives leaves nothing after the next start" {
 	mkfifo "$TMP/stalled"
 	"$CORECTL" ask "$TMP/b/socket" "{\"id\":1,\"restorePrepare\":$(spec web "$LOOP" '' 8000000)}" "0<$TMP/stalled" >"$TMP/prepare.out" 3>&- &
-	retry 5 grep -q streams "$TMP/prepare.out"
+	retry grep -q streams "$TMP/prepare.out"
 	core_fall b
 	kill -9 $!
 	core_start b 8000000
-	retry 5 gone_from b web
+	retry gone_from b web
 }
 
 @test "a restore that was begun while images were still to come is taken back if they do not come, or by the next core" {
@@ -165,18 +165,18 @@ gone_from() { # CORE NAME
 			"1<$TMP/layer.tar" >"$TMP/prepare.out" 3>&- {stalled}>&- &
 		ASKER=$!
 		waits() { [ -p "$TMP/b/run/tmp/moves/web/go" ] && [ -e "$TMP/b/run/runtime/web/state.pb" ] && restores; }
-		retry 10 waits
+		retry waits
 	}
 	restores() { pgrep -f "^davit-monitor --id web .*$TMP/b/.* restore " >/dev/null; }
 	nothing_is_left() { gone_from b web && ! restores; }
 	begin
 	kill -9 "$ASKER"
-	retry 10 nothing_is_left
+	retry nothing_is_left
 	begin
 	core_fall b
 	kill -9 "$ASKER"
 	core_start b 8000000
-	retry 10 nothing_is_left
+	retry nothing_is_left
 }
 
 @test "a restored container outlives a fall of the core while it is frozen" {
@@ -329,7 +329,7 @@ refused() { # CODE FIELD
 	CORE=b ask '{"id":1,"resume":{"name":"web"}}'
 	lines=$(wc -l <"$TMP/b/state/logs/web/log")
 	goes_on() { [ "$(wc -l <"$TMP/b/state/logs/web/log")" -gt "$((lines + 3))" ]; }
-	retry 5 goes_on
+	retry goes_on
 	if grep "F open$" "$TMP/b/state/logs/web/log"; then false; fi
 	CORE=b run in_container web 'cat /proc/keys; grep " /proc/sys " /proc/mounts'
 	[[ $output == "proc /proc/sys proc ro,"* ]]

@@ -182,9 +182,9 @@ begin() { # SCRIPT: runs it in the background
 	begin 'until [ -e /go ]; do sleep 0.05; done; mknod /null c 1 3; echo "mknod $?"; echo x >/tmp/x; echo "open $?"; exec sleep 1000'
 	[ "$(supervisors | wc -l)" = 1 ]
 	kill -9 "$(supervisors)"
-	retry 5 none_left
+	retry none_left
 	touch "$TMP/bundle/rootfs/go"
-	retry 5 grep -q "open" "$TMP/out"
+	retry grep -q "open" "$TMP/out"
 	cat "$TMP/out"
 	grep -q "mknod: /null: Function not implemented" "$TMP/out"
 }
@@ -200,7 +200,7 @@ begin() { # SCRIPT: runs it in the background
 	! grep -qx "$pid" "$(cgroup_dir pids)/cgroup.procs"
 	[ "$(find "/proc/$pid/fd" -type l | wc -l)" -le 10 ]
 	rt kill one KILL
-	retry 5 none_left
+	retry none_left
 }
 
 @test "a program that exec puts in has a supervisor of its own" {
@@ -209,7 +209,7 @@ begin() { # SCRIPT: runs it in the background
 	run rt exec one sh -c 'mknod /tmp/null c 1 3; echo "exec $?"; ls /tmp'
 	echo "$output"
 	[[ $output == *"exec 0"*null* ]]
-	retry 5 [ "$(supervisors | wc -l)" = 1 ]
+	retry [ "$(supervisors | wc -l)" = 1 ]
 	kill -9 "$(supervisors)"
 	run rt exec one mknod /tmp/again c 1 3
 	[ "$status" = 0 ]

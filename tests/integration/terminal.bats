@@ -14,7 +14,7 @@ teardown() { common_teardown; }
 takes() {
 	"$LIB/receive-pty.py" "$TMP/console.sock" "$@" >"$TMP/tty" 2>&1 &
 	later kill $!
-	retry 10 test -S "$TMP/console.sock"
+	retry test -S "$TMP/console.sock"
 }
 said() { tr -d '\r' <"$TMP/tty" | grep -q -- "$1"; }
 
@@ -23,7 +23,7 @@ said() { tr -d '\r' <"$TMP/tty" | grep -q -- "$1"; }
 	takes 'typed
 '
 	begins --console-socket "$TMP/console.sock"
-	retry 10 said 'got typed'
+	retry said 'got typed'
 	[ "$(head -1 "$TMP/tty")" = /dev/pts/0 ]
 	said '^/dev/pts/0$'
 	said '^88:0$'
@@ -34,7 +34,7 @@ said() { tr -d '\r' <"$TMP/tty" | grep -q -- "$1"; }
 	edit '.process.consoleSize = {"height": 33, "width": 77} | .process.user = {"uid": 1000, "gid": 1000}' "$(args sh -c 'stty size; stat -c "owner %u" $(tty); echo >/dev/tty && echo controlling; ps -o pid,sid,comm; sleep 100')" '.process.cwd = "/"'
 	takes
 	begins --console-socket "$TMP/console.sock"
-	retry 10 said '^controlling$'
+	retry said '^controlling$'
 	said '^33 77$'
 	said '^owner 1000$'
 }
@@ -44,7 +44,7 @@ said() { tr -d '\r' <"$TMP/tty" | grep -q -- "$1"; }
 	takes 'there
 '
 	begins --console-socket "$TMP/console.sock"
-	retry 10 said 'got there'
+	retry said 'got there'
 	said '^owner 1000$'
 }
 
@@ -55,7 +55,7 @@ said() { tr -d '\r' <"$TMP/tty" | grep -q -- "$1"; }
 '
 	dr exec --detach --tty --console-socket "$TMP/console.sock" --pid-file "$TMP/pid2" "$ID" sh
 	said '^/dev/pts/'
-	retry 10 eval 'ended $(cat "$TMP/pid2")'
+	retry eval 'ended $(cat "$TMP/pid2")'
 }
 
 @test "a runtime in the foreground passes its own terminal on, size included, and puts it back" {
@@ -84,7 +84,7 @@ said() { tr -d '\r' <"$TMP/tty" | grep -q -- "$1"; }
 		        sent = True
 		sys.stdout.write(text.decode())
 	PY
-	run timeout 20 python3 "$TMP/drive.py" "$BIN/davit-runtime" --root "$STATE" run --bundle "$BUNDLE" "$ID"
+	run timeout 60 python3 "$TMP/drive.py" "$BIN/davit-runtime" --root "$STATE" run --bundle "$BUNDLE" "$ID"
 	[[ $output == *"21 54"* && $output == *"got hello"* && $output == *"status 4 same"* ]]
 }
 

@@ -17,7 +17,7 @@ teardown() { common_teardown; }
 watched() {
 	edit "$(args clocks watch /tmp/n)"
 	begins
-	retry 5 test -s "$BUNDLE/rootfs/tmp/n"
+	retry test -s "$BUNDLE/rootfs/tmp/n"
 }
 # inside, outside: "MONOTONIC BOOTTIME" in ns
 inside() { dr exec "$ID" clocks | cut -d' ' -f1,2; }
@@ -36,7 +36,7 @@ near() { [ $(($1 > $2 ? $1 - $2 : $2 - $1)) -le "$3" ]; }
 	local before after
 	saved
 	read -ra before < <(outside)
-	retry 5 is stopped
+	retry is stopped
 	dr delete "$ID"
 	sleep 0.5
 	read -ra after < <(outside)
@@ -67,12 +67,12 @@ near() { [ $(($1 > $2 ? $1 - $2 : $2 - $1)) -le "$3" ]; }
 @test "a running program sees its clocks continue, and never go back" {
 	watched
 	saved
-	retry 5 is stopped
+	retry is stopped
 	back --offset-monotonic 5000000000000 --offset-boottime 9000000000000
 	local lines
 	lines=$(cat "$BUNDLE/rootfs/tmp/n")
 	changed() { [ "$(cat "$BUNDLE/rootfs/tmp/n")" != "$lines" ]; }
-	retry 5 changed
+	retry changed
 	cat "$BUNDLE/rootfs/tmp/n"
 	grep -Eq 'back_monotonic 0+ 0+ back_boottime 0+ 0+ ' "$BUNDLE/rootfs/tmp/n"
 }

@@ -88,7 +88,7 @@ value() { # CONTROLLER V1-FILE V2-FILE
 	rt update --pids-limit 20 one
 	[ "$(sha256sum <"$TMP/state/one/config.json")" = "$before" ]
 	rt kill one KILL
-	retry 5 status_is stopped
+	retry status_is stopped
 	run rt update --pids-limit 30 one
 	[ "$status" -eq 1 ]
 	[[ "$output" == *"cannot update container one that is stopped"* ]]

@@ -31,9 +31,9 @@ agent_up() {
 agent_start() {
 	nsenter "--net=/run/netns/$AGENT_NS" -- "$BIN/davitd" --config "$AGENT/davitd.json" >>"$AGENT/log" 2>&1 3>&- 4>&- &
 	echo $! >"$AGENT/pid"
-	local _
-	for _ in $(seq 200); do
-		curl -fs --unix-socket "$AGENT/run/davit.sock" http://localhost/healthz >/dev/null 2>&1 && return 0
+	local end=$((SECONDS + 60))
+	while [ $SECONDS -lt $end ]; do
+		curl -fs --max-time 30 --unix-socket "$AGENT/run/davit.sock" http://localhost/healthz >/dev/null 2>&1 && return 0
 		kill -0 "$(cat "$AGENT/pid")" 2>/dev/null || break
 		sleep 0.05
 	done
@@ -56,12 +56,12 @@ api() { # METHOD PATH [curl option…]
 	local method=$1 path=$2
 	shift 2
 	[[ " $* " == *Content-Type* ]] || set -- -H 'Content-Type: application/json' "$@"
-	curl -sS --max-time 30 --unix-socket "$AGENT/run/davit.sock" -X "$method" "$@" "http://localhost$path"
+	curl -sS --max-time 60 --unix-socket "$AGENT/run/davit.sock" -X "$method" "$@" "http://localhost$path"
 }
 remote() { # ROLE METHOD PATH [curl option…]
 	local role=$1 method=$2 path=$3
 	shift 3
-	nsenter "--net=/run/netns/$AGENT_NS" -- curl -sS --max-time 30 --cacert "$AGENT/ca.crt" --cert "$AGENT/$role.crt" --key "$AGENT/$role.key" -X "$method" "$@" \
+	nsenter "--net=/run/netns/$AGENT_NS" -- curl -sS --max-time 60 --cacert "$AGENT/ca.crt" --cert "$AGENT/$role.crt" --key "$AGENT/$role.key" -X "$method" "$@" \
 		"https://127.0.0.1:7440$path"
 }
 

@@ -26,10 +26,9 @@ cgroups_gone() { # PATTERN of their paths: removes those that are empty; whether
 	[ -z "$(find /sys/fs/cgroup -type d -path "$1" 2>/dev/null)" ]
 }
 
-# retry SECONDS COMMAND…: until it succeeds
+# retry COMMAND…: until it succeeds. The limit is for what never comes, not for what takes long on a busy machine.
 retry() {
-	local end=$((SECONDS + $1))
-	shift
+	local end=$((SECONDS + 60))
 	until "$@"; do
 		[ $SECONDS -lt $end ] || { echo "in vain: $*" >&2; return 1; }
 		sleep 0.05

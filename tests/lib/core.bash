@@ -19,8 +19,8 @@ core_start() {
 		>"$TMP/$name/pid" 2>>"$TMP/$name/log" </dev/null 3>&- &
 	echo $! >"$TMP/$name/stand-in"
 	later core_clean "$name"
-	retry 10 test -S "$TMP/$name/socket"
-	retry 10 core_answers "$name"
+	retry test -S "$TMP/$name/socket"
+	retry core_answers "$name"
 }
 
 core_answers() { "$CORECTL" ask "$TMP/$1/socket" '{"id":1,"list":{}}' >/dev/null 2>&1; }
@@ -29,7 +29,7 @@ core_answers() { "$CORECTL" ask "$TMP/$1/socket" '{"id":1,"list":{}}' >/dev/null
 core_stop() {
 	local name=${1:-core}
 	kill "$(cat "$TMP/$name/stand-in")" 2>/dev/null || true
-	retry 10 core_gone "$name"
+	retry core_gone "$name"
 	rm -f "$TMP/$name/socket"
 }
 
@@ -44,7 +44,7 @@ core_gone() {
 core_fall() {
 	local name=${1:-core}
 	kill -9 "$(cat "$TMP/$name/pid")"
-	retry 10 core_gone "$name"
+	retry core_gone "$name"
 	rm -f "$TMP/$name/socket"
 }
 

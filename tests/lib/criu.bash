@@ -30,7 +30,7 @@ number() { cat "$BUNDLE/rootfs/tmp/n" 2>/dev/null || echo 0; }
 counts_on() {
 	local from
 	from=$(number)
-	retry 5 above "$from"
+	retry above "$from"
 }
 above() { [ "$(number)" -gt "$1" ]; }
 # A loop that writes a number that grows.

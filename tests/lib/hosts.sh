@@ -93,9 +93,9 @@ host_start() { # HOST: starts its davitd and waits until it answers
 	# In a session of its own: ^C is for whoever cleans up, and that takes a davitd.
 	setsid nsenter "--net=/run/netns/dv$HOSTS_TAG-$h" -- "${clocks[@]}" "$DAVIT_BUILD/bin/davitd" --config "$HOSTS_DIR/$h/davitd.json" >>"$HOSTS_DIR/$h/davitd.log" 2>&1 &
 	echo $! >"$HOSTS_DIR/$h/pid"
-	local _
-	for _ in $(seq 200); do
-		curl -fs --unix-socket "$HOSTS_DIR/$h/run/davit.sock" http://localhost/healthz >/dev/null 2>&1 && return 0
+	local end=$((SECONDS + 60))
+	while [ $SECONDS -lt $end ]; do
+		curl -fs --max-time 30 --unix-socket "$HOSTS_DIR/$h/run/davit.sock" http://localhost/healthz >/dev/null 2>&1 && return 0
 		kill -0 "$(cat "$HOSTS_DIR/$h/pid")" 2>/dev/null || break
 		sleep 0.05
 	done

@@ -9,7 +9,7 @@ import re, socket, sys, time
 mode, path = sys.argv[1:3]
 
 
-def client(timeout=5):
+def client(timeout=60):
     s = socket.socket(socket.AF_UNIX)
     s.settimeout(timeout)
     s.connect(path)

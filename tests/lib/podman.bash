@@ -41,5 +41,5 @@ run_in() { pod run --network none --cgroup-parent "$CGROUP" "$@"; }
 podman_clean() {
 	pod rm --all --force --time 0 >/dev/null
 	# conmon, which is in there too, ends a little after its container.
-	retry 5 cgroups_gone "*$CGROUP*"
+	retry cgroups_gone "*$CGROUP*"
 }

@@ -10,7 +10,7 @@ path = sys.argv[1]
 listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 listener.bind(path)
 listener.listen(1)
-listener.settimeout(20)
+listener.settimeout(60)
 peer, _ = listener.accept()
 data, ancillary, _, _ = peer.recvmsg(4096, socket.CMSG_SPACE(4))
 fds = array.array("i")

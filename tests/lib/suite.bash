@@ -37,7 +37,7 @@ suite_again() {
 
 suite_needs_criu() { davit_on a info --json | jq -e '.facts.criuProblem | not' >/dev/null || skip "no criu that works here"; }
 
-suite_alive() { curl -fs --max-time 5 --unix-socket "$HOSTS_DIR/$1/run/davit.sock" http://localhost/healthz >/dev/null 2>&1; }
+suite_alive() { curl -fs --max-time 30 --unix-socket "$HOSTS_DIR/$1/run/davit.sock" http://localhost/healthz >/dev/null 2>&1; }
 
 suite_clear() { # what a test left; of one that failed the ends of the logs
 	local h name

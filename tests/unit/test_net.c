@@ -116,13 +116,13 @@ static pid_t start_server(int netns, const char *text)
 		 "c.close()\n\"",
 		 text);
 	pid_t pid = start_in(netns, command);
-	assert_int_equal(in(netns, "for i in $(seq 100); do grep -q :0050 /proc/net/tcp6 && exit 0; sleep 0.05; done; exit 1"), 0);
+	assert_int_equal(in(netns, "for i in $(seq 1200); do grep -q :0050 /proc/net/tcp6 && exit 0; sleep 0.05; done; exit 1"), 0);
 	return pid;
 }
 
 #define GET(address, port, want)                                                                                                                     \
-	"timeout 5 python3 -c \"import socket; s = socket.create_connection(('" address "', " port                                                   \
-	"), 3); t = s.recv(100).decode(); print(t); assert t.startswith('" want "'), t\" >/dev/null"
+	"timeout 60 python3 -c \"import socket; s = socket.create_connection(('" address "', " port                                                  \
+	"), 60); t = s.recv(100).decode(); print(t); assert t.startswith('" want "'), t\" >/dev/null"
 
 static void published_ports_lead_to_the_container(void **state)
 {

@@ -61,4 +61,4 @@ wait $client
 claim "every reply was right" jq -e '.lost == 0 and .problem == null' /run/client.json
 davit migrations ls --json | sed 's/^/# /'
 agent_log
-timeout 10 python3 -c 'import socket; socket.create_connection(("10.91.0.2", 9999), 5)'
+timeout 60 python3 -c 'import socket; socket.create_connection(("10.91.0.2", 9999), 50)'

@@ -46,7 +46,7 @@ n=0
 for data in "$@"; do
 	guest "$n" "$data" "$([ "$n" = 0 ] && echo on || echo off)"
 	if [ "$n" = 0 ]; then
-		for _ in $(seq 100); do [ -S "$out/link" ] && break; sleep 0.05; done
+		until [ -S "$out/link" ] || ! kill -0 "${pids[0]}" 2>/dev/null; do sleep 0.05; done
 	fi
 	n=$((n + 1))
 done
