@@ -73,11 +73,16 @@ static void on_init_end(struct worker *w, struct watch *at, uint32_t events)
 	w->end = true;
 }
 
+int worker_watch_init(struct worker *w, struct err *e)
+{
+	return watch_open(w, &w->init, w->a->init, on_init_end, e);
+}
+
 static int take_init(struct worker *w, int *fd, struct err *e)
 {
 	watch_close(w, &w->init);
-	w->a->init = *fd;
-	return watch_open(w, &w->init, steal_fd(fd), on_init_end, e);
+	w->a->init = steal_fd(fd);
+	return worker_watch_init(w, e);
 }
 
 static int obey(struct worker *w, struct watch *client, const Davit__StoreRequest *q, int *fd, struct err *e)

@@ -3,10 +3,10 @@
  *   source's tracker ══ memory socket ══▶ store ──userfaultfd──▶ restored tasks
  *                    ◀═══ FETCH ════════
  *
- * It is two processes in a session of their own that outlive the core, since from the restore on they hold what nobody else has. The worker
+ * It is three processes in a session of their own that outlive the core, since from the restore on they hold what nobody else has. The worker
  * (worker.h) does everything and may do nothing else; the guard (guard.c) shares its descriptors and its knowledge, starts another when it falls, so
- * that no fault is lost, and ends the container should that be in vain: if the descriptors of its tasks were closed too early, the kernel would give
- * them pages of zeros.
+ * that no fault is lost, and ends the container should that be in vain; a third stands behind both. If the descriptors of its tasks were closed too
+ * early, the kernel would give them pages of zeros: so they are held until the container has all, or has ended.
  *
  * CRIU takes the store for its lazy-pages daemon (tasks.c). Its own daemon could be fed by us as a page server, but starts only when the images are
  * there, while the container stands still, and costs each page two more copies.

@@ -199,6 +199,15 @@ static bool is_task(const struct worker *w, const struct watch *at)
 	return at >= w->uffds && at < w->uffds + ARENA_SPACES_MAX;
 }
 
+static void look_for_end(struct worker *w)
+{
+	if (w->a->state == ARENA_FILLING && w->a->wanted == 0)
+		complete(w);
+	/* A source that still sends is heard out. */
+	if (w->a->state == ARENA_COMPLETE && (w->a->ended || w->memory.fd < 0))
+		w->end = true;
+}
+
 static int turn(struct worker *w, unsigned *ticks, struct err *e)
 {
 	struct epoll_event ev[EVENTS_MAX];
@@ -221,11 +230,7 @@ static int turn(struct worker *w, unsigned *ticks, struct err *e)
 		on_tick(w, ticks);
 	}
 	write_out(w);
-	if (w->a->state == ARENA_FILLING && w->a->wanted == 0)
-		complete(w);
-	/* A source that still sends is heard out. */
-	if (w->a->state == ARENA_COMPLETE && (w->a->ended || w->memory.fd < 0))
-		w->end = true;
+	look_for_end(w);
 	return 0;
 }
 
@@ -249,7 +254,19 @@ static void confine(const struct worker *w)
 	confine_calls(allowed_calls, ARRAY_LEN(allowed_calls));
 }
 
-/* Takes up what is in the arena, of a predecessor too: a restore that was under way has failed, tasks that waited fault once more. */
+/* What is in the arena of a predecessor: a restore that was under way has failed, tasks that waited fault once more. */
+static int open_inherited(struct worker *w, struct err *e)
+{
+	if (w->a->state == ARENA_RECEIVING) {
+		worker_forget_tasks(w);
+		w->a->expects = false;
+	}
+	for (size_t i = 0; i < w->a->nspaces; i++)
+		if (w->a->spaces[i].used && worker_watch_space(w, &w->a->spaces[i], e) < 0)
+			return -1;
+	return w->a->init >= 0 ? worker_watch_init(w, e) : 0;
+}
+
 static int open_all(struct worker *w, struct err *e)
 {
 	struct watch *none[] = { &w->control_watch, &w->lazy_watch, &w->memory, &w->init, &w->tasks };
@@ -266,14 +283,7 @@ static int open_all(struct worker *w, struct err *e)
 	if (fill_init(&w->fill, w->a, e) < 0 || intake_init(&w->intake, &w->fill, e) < 0 ||
 	    watch_open(w, &w->control_watch, w->control, control_ready, e) < 0)
 		return -1;
-	if (w->a->state == ARENA_RECEIVING) {
-		worker_forget_tasks(w);
-		w->a->expects = false;
-	}
-	for (size_t i = 0; i < w->a->nspaces; i++)
-		if (w->a->spaces[i].used && worker_watch_space(w, &w->a->spaces[i], e) < 0)
-			return -1;
-	return 0;
+	return open_inherited(w, e);
 }
 
 int worker_run(struct arena *a, int control, int lazy, int images_dirfd)
@@ -290,6 +300,8 @@ int worker_run(struct arena *a, int control, int lazy, int images_dirfd)
 		worker_attach(w, a->memory);
 	if (rc == 0)
 		fill_wake(&w->fill);
+	if (rc == 0)
+		look_for_end(w); /* a predecessor may have fallen when nothing was left to wait for */
 	while (rc == 0 && !w->end)
 		rc = turn(w, &ticks, &e);
 	if (rc < 0)

@@ -48,7 +48,9 @@ void worker_forget_tasks(struct worker *w);
 void tasks_ready(struct worker *w, struct watch *at, uint32_t events);
 /* The tasks of a restore are let in, if all is there that was sent before the freeze. */
 void tasks_admit(struct worker *w);
-/* control.c: the core asks. */
+/* control.c: the end of the container's init, which the arena names, is that of the store. */
+int worker_watch_init(struct worker *w, struct err *e);
+/* The core asks. */
 void control_ready(struct worker *w, struct watch *at, uint32_t events);
 /* Tells those that wait how far it is, or that it is complete. */
 void control_tell(struct worker *w);

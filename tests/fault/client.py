@@ -18,6 +18,7 @@ class Client(threading.Thread):
         self.breaks = []  # why each connection ended
         self.problems = []  # what must never be
         self.pause = 0.0  # longest wait for an answer since the last reset
+        self.paused_at = 0.0  # CLOCK_REALTIME of its end
         self.writes, self.birth = 0, None
         self.last = time.monotonic()
         self.socket = None
@@ -86,7 +87,9 @@ class Client(threading.Thread):
 
     def judge(self, number, line):
         now = time.monotonic()
-        self.pause, self.last = max(self.pause, now - self.last), now
+        if now - self.last > self.pause:
+            self.pause, self.paused_at = now - self.last, time.time()
+        self.last = now
         echo, lines, writes, wrong, birth, first = line.strip().split(" ", 5)
         if int(echo) != number or int(lines) != number:
             self.problems.append("request %d was answered with '%s': a copy that does not know what was said" % (number, line.strip()))

@@ -19,11 +19,12 @@ import time
 
 from client import Client
 from faults import FAULTS, HERE, RUNS, SERVED, moment_of, none
-from host import ApiError, Host, run
+from host import ApiError, Host, run, seconds_of
 
 NAME, ADDRESS, PORT = "ledger", "10.91.0.50", 7000
 SETTLE_S = 120  # what never comes, not what takes long
 LEAST = 5  # moves, however little --seconds gives on a loaded machine
+LONG_S = 8  # a pause of the client, or a move until all is settled: its timeline is told
 
 
 class Failure(Exception):
@@ -36,7 +37,7 @@ class Experiment:
     def __init__(self, drive, source, target, seed):
         self.drive, self.source, self.target = drive, source, target
         self.random = random.Random(seed)
-        self.move = None
+        self.move, self.began, self.struck, self.steps = None, 0.0, [], []
         self.timers, self.lock = [], threading.Lock()
 
     def host(self, side):
@@ -60,6 +61,7 @@ class Experiment:
             options["mode"] = self.drive.mode
         if self.random.random() < 0.2:
             options["bandwidth"] = self.random.choice([4, 12]) << 20
+        self.began = time.time()
         self.move = self.source.call("POST", "/v1/containers/%s/migrate" % NAME, options)["id"]
 
     def ended(self):
@@ -236,10 +238,14 @@ class Drive:
             t.start()
         for t in threads:
             t.join()
+        x.steps.append((time.time(), "all faults were struck"))
         self.put_right(x, faults)
+        x.steps.append((time.time(), "what they took is put back"))
         try:
             self.settle(x, promise)
+            x.steps.append((time.time(), "settled"))
             self.look(x, promise)
+            x.steps.append((time.time(), "looked at"))
         except Failure as e:
             raise Failure("%d (seed %d), %s to %s, %s: %s" % (number, seed, source.name, x.target.name, "; ".join(told), e)) from e
         here = self.holder()
@@ -250,14 +256,33 @@ class Drive:
         self.counts["moved" if here is x.target else "stayed"] += 1
         took = time.monotonic() - started
         self.longest["settle"] = max(self.longest["settle"], took)
+        self.longest["pause"] = max(self.longest["pause"], self.client.pause)
+        self.counts["long pauses"] += self.client.pause > LONG_S
+        if max(self.client.pause, took) > LONG_S:
+            self.tell_timeline(x, number, seed, told)
         if self.verbose:
             print("%4d %-60s %s %5.1f s, pause %4.0f ms" % (number, "; ".join(told)[:90], "moved " if here is x.target else "stayed", took,
                                                            self.client.pause * 1000), flush=True)
 
+    def tell_timeline(self, x, number, seed, told):
+        """What happened when in a move that took long: faults, journals of the move and logs of both hosts, in seconds from the move's begin."""
+        lines = [(x.began + at, "fault   " + text) for at, text in x.struck]
+        lines.append((self.client.paused_at - self.client.pause, "client  last answer"))
+        lines.append((self.client.paused_at, "client  next answer after %.1f s" % self.client.pause))
+        for h in self.hosts:
+            lines += [(seconds_of(at), "%s journal %s" % (h.name, state)) for state, at in h.entries(x.move)]
+            lines += [(at, "%s log %s" % (h.name, text.split(" ", 1)[1][:300])) for at, text in h.log_since(x.began - 1)]
+        lines += [(at, "test    " + what) for at, what in x.steps]
+        print("%d (seed %d), %s to %s, %s: long" % (number, seed, x.source.name, x.target.name, "; ".join(told)))
+        for at, text in sorted(lines):
+            print("     %8.3f %s" % (at - x.began, text), flush=True)
+
     def strike(self, x, fault, moment, told):
         at = "/".join(str(m) for m in moment[:3] if not isinstance(m, float)) + ("" if moment[0] != "time" else " %.3f" % moment[1])
         try:
-            told.append("%s at %s: %s" % (fault.name, at, fault.strike(x) if x.wait_for(moment) else "too late"))
+            comes = x.wait_for(moment)
+            x.struck.append((time.time() - x.began, fault.name))
+            told.append("%s at %s: %s" % (fault.name, at, fault.strike(x) if comes else "too late"))
         except Exception as e:  # pylint: disable=broad-except
             told.append("%s at %s: %r" % (fault.name, at, e))
 
@@ -298,7 +323,8 @@ def main():
         failure = e
     drive.client.stop = True
     print(json.dumps({"seed": options.seed, "done": done, "seconds": round(time.monotonic() - started), "mode": options.mode or "default",
-                      "counts": drive.counts, "longestSettleS": round(drive.longest["settle"], 1), "answers": drive.client.answers,
+                      "counts": drive.counts, "longestSettleS": round(drive.longest["settle"], 1),
+                      "longestPauseS": round(drive.longest["pause"], 1), "answers": drive.client.answers,
                       "writes": drive.client.writes, "failure": str(failure) if failure else None}, indent=1))
     return 1 if failure else 0
 

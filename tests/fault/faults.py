@@ -151,7 +151,7 @@ def none():
 FAULTS = [
     kill("source", "davitd"), kill("target", "davitd"), kill("source", "core"), kill("target", "core"), both_agents(),
     kill("source", "mover"), kill("source", "monitor"), kill("target", "monitor"),
-    kill("source", "tracker"), kill("target", "worker"), kill("target", "guard"),
+    kill("source", "tracker"), kill("target", "worker"), kill("target", "guard"), kill("target", "behind"), kill("target", "store"),
     kill("source", "criu", promise=SERVED, moment=("journal", "source", "accepted")), kill("target", "criu", moment=("journal", "source", "frozen")),
     link("source", lambda r: r.choice([0.2, 1, 4])), link("target", lambda r: r.choice([0.2, 1, 4])),
     rules("half-open-up"), rules("half-open-down"), rules("cut"), reset(), slow(), reorder(),

@@ -3,6 +3,7 @@
 A process belongs to the host whose network namespace it is in, or whose core it descends from. The state folder of each host is a
 small tmpfs of its own, so that it can be filled; a read-only disk is a read-only bind mount over the folder that is written to.
 """
+import calendar
 import http.client
 import json
 import os
@@ -14,6 +15,7 @@ import subprocess
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+STORE = {"behind": [0], "guard": [1], "worker": [2], "store": [1, 2]}
 LIB = os.path.join(HERE, "..", "lib", "hosts.sh")
 
 
@@ -66,22 +68,29 @@ def all_processes():
     return {int(p): Process(int(p)) for p in os.listdir("/proc") if p.isdigit()}
 
 
+def seconds_of(text):
+    """CLOCK_REALTIME of a time as journals and logs write it (RFC 3339, UTC)."""
+    whole, _, rest = text.rstrip("Z").partition(".")
+    return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + float("0." + (rest or "0"))
+
+
 def parse_journal(path):
-    """The states of a journal's whole entries, oldest first (migrate/journal.h)."""
+    """The whole entries of a journal, oldest first: state and time of each (migrate/journal.h)."""
     try:
         with open(path, "rb") as f:
             data = f.read()
     except OSError:
         return []
-    states, at = [], 0
+    entries, at = [], 0
     while at + 12 <= len(data):
         length = struct.unpack_from("<I", data, at + 8)[0]
         body = data[at + 12:at + 12 + length]
         if length == 0 or len(body) < length or body[0] != 0x0a:
             break
-        states.append(body[2:2 + body[1]].decode(errors="replace"))
+        state, rest = body[2:2 + body[1]], body[2 + body[1]:]
+        entries.append((state.decode(errors="replace"), rest[2:2 + rest[1]].decode(errors="replace")))
         at += 12 + length
-    return states
+    return entries
 
 
 class Host:
@@ -144,8 +153,25 @@ class Host:
     def running_operations(self):
         return [o for o in self.call("GET", "/v1/operations").get("operations", []) if o["state"] == "running"]
 
-    def journal(self, move):
+    def entries(self, move):
         return parse_journal(os.path.join(self.root, "state", "agent", "moves", move, "journal"))
+
+    def journal(self, move):
+        """The states that a move went through here."""
+        return [state for state, _ in self.entries(move)]
+
+    def log_since(self, then):
+        """Lines of the agent's log from a time on: (time, text)."""
+        found = []
+        for line in read(os.path.join(self.root, "davitd.log")).splitlines():
+            stamp = line.split(" ", 1)[0].removeprefix("time=")
+            try:
+                at = seconds_of(stamp)
+            except ValueError:
+                continue
+            if at >= then:
+                found.append((at, line))
+        return found
 
     # Its processes.
 
@@ -162,8 +188,12 @@ class Host:
         return mine
 
     def find(self, what):
-        """Processes by their part: davitd, core, mover, monitor, criu, tracker, and of a page store worker and guard."""
+        """Processes by their part: davitd, core, mover, monitor, criu, tracker, and of a page store worker, guard, behind (the guard), store (worker and guard)."""
         mine = self.processes()
+
+        def depth(p):
+            """Of the processes of a page store: 0 stands behind."""
+            return 1 + depth(mine[p.parent]) if p.parent in mine and mine[p.parent].name == p.name else 0
 
         def is_it(p):
             parent = mine[p.parent].name if p.parent in mine else ""
@@ -171,8 +201,8 @@ class Host:
                 return p.name == what
             if what in ("core", "tracker"):
                 return p.name == "davit-runtime" and " serve" in p.command and parent == ("davitd" if what == "core" else "")
-            if what in ("worker", "guard"):
-                return p.name == "davit-pages" and (parent == "davit-pages") == (what == "worker")
+            if what in STORE:
+                return p.name == "davit-pages" and depth(p) in STORE[what]
             return p.name == "davit-" + what
 
         return [p for p in mine.values() if is_it(p) and p.state not in "ZX"]

@@ -16,7 +16,7 @@ print("ready", file=sys.stderr, flush=True)
 end = time.monotonic() + 60
 while time.monotonic() < end:
     for move in set(os.listdir(folder)) - known:
-        if state in parse_journal(os.path.join(folder, move, "journal")):
+        if state in [name for name, _ in parse_journal(os.path.join(folder, move, "journal"))]:
             os.kill(pid, signal.SIGKILL)
             print(move)
             sys.exit(0)
