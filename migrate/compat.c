@@ -83,11 +83,12 @@ static void check_criu(struct compat *c)
 		       c->there->criu_version, c->here->criu_version);
 }
 
+/* The names are the kernel's: another one knows fewer of them, or has words of its own that are no instructions (xtopology, rep_good). */
 static void check_cpu(struct compat *c)
 {
 	char missing[256] = "";
 	size_t n = 0;
-	if (!c->here->n_cpu_flags)
+	if (!c->here->n_cpu_flags || !str_eq(c->here->kernel, c->there->kernel))
 		return;
 	for (size_t i = 0; i < c->there->n_cpu_flags; i++) {
 		const char *flag = c->there->cpu_flags[i];

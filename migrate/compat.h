@@ -1,7 +1,8 @@
 /* Whether this host can take a container, found out before the container is touched.
  *
  * Each check is one function in a table; all run, and the refusal carries the whole list of reasons, each with its remedy. CRIU's own test of
- * the CPU (`cpuinfo check`) needs the runtime core, which does it when the place is prepared; here the CPU flags are compared. */
+ * the CPU (`cpuinfo check`, by CPUID) needs the runtime core, which does it last; here, between hosts of the same kernel, the CPU's flags are
+ * compared by their names, which say more to a reader. */
 #pragma once
 #include "base/err.h"
 #include "core.pb-c.h"

@@ -134,6 +134,17 @@ static void cpu_without_a_feature_is_refused_by_its_name(void **state)
 	assert_reason(&p, "facts.cpuFlags", "avx2");
 }
 
+static void the_cpu_flags_of_another_kernel_are_no_reason(void **state)
+{
+	struct pair p;
+	(void)state;
+	fitting(&p);
+	p.here.n_cpu_flags = 2;
+	p.here.kernel = (char *)"6.1.0";
+	auto_pb(Davit__Error) *r = check(&p);
+	assert_null(r);
+}
+
 static void other_machine_is_refused(void **state)
 {
 	struct pair p;
@@ -347,6 +358,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(host_that_fits_is_taken),
 		cmocka_unit_test(cpu_without_a_feature_is_refused_by_its_name),
+		cmocka_unit_test(the_cpu_flags_of_another_kernel_are_no_reason),
 		cmocka_unit_test(other_machine_is_refused),
 		cmocka_unit_test(criu_that_does_not_work_or_is_older_is_refused),
 		cmocka_unit_test(davit_of_another_minor_version_is_refused),
