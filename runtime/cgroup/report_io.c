@@ -85,7 +85,8 @@ static int put_v1(const struct hierarchy *h, const char **comma, struct buf *out
 	return 0;
 }
 
-static int put_v2(const struct hierarchy *h, const char **comma, const char *name, const char *read, const char *write, struct buf *out, struct err *e)
+static int put_v2(const struct hierarchy *h, const char **comma, const char *name, const char *read, const char *write, struct buf *out,
+		  struct err *e)
 {
 	auto_buf struct buf list = { 0 };
 	auto_free char *text = file_read(h->fd, "io.stat", REPORT_TEXT_MAX, NULL, NULL);

@@ -1,5 +1,6 @@
 /* The parts of `events` that are told by name or by list: CPUs and memory nodes, huge pages, devices, and the pressure that a cgroup is under (v2).
- * Sources: kernel Documentation/admin-guide/cgroup-v1/{cpusets,hugetlb,blkio-controller}.rst, cgroup-v2.rst and accounting/psi.rst; runc's types/events.go. */
+ * Sources: kernel Documentation/admin-guide/cgroup-v1/{cpusets,hugetlb,blkio-controller}.rst, cgroup-v2.rst and accounting/psi.rst; runc's
+ * types/events.go. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -47,14 +48,10 @@ int report_cpuset(const struct cgroup *c, struct buf *out, struct err *e)
 	static const struct {
 		const char *name, *file;
 	} flags[] = {
-		{ "cpu_exclusive", "cpuset.cpu_exclusive" },
-		{ "mem_hardwall", "cpuset.mem_hardwall" },
-		{ "mem_exclusive", "cpuset.mem_exclusive" },
-		{ "memory_migrate", "cpuset.memory_migrate" },
-		{ "memory_spread_page", "cpuset.memory_spread_page" },
-		{ "memory_spread_slab", "cpuset.memory_spread_slab" },
-		{ "memory_pressure", "cpuset.memory_pressure" },
-		{ "sched_load_balance", "cpuset.sched_load_balance" },
+		{ "cpu_exclusive", "cpuset.cpu_exclusive" },	       { "mem_hardwall", "cpuset.mem_hardwall" },
+		{ "mem_exclusive", "cpuset.mem_exclusive" },	       { "memory_migrate", "cpuset.memory_migrate" },
+		{ "memory_spread_page", "cpuset.memory_spread_page" }, { "memory_spread_slab", "cpuset.memory_spread_slab" },
+		{ "memory_pressure", "cpuset.memory_pressure" },       { "sched_load_balance", "cpuset.sched_load_balance" },
 	};
 	const struct hierarchy *h = cgroup_hierarchy_of(c, CONTROLLER_CPUSET);
 

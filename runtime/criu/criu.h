@@ -14,6 +14,8 @@
 /* The criu to use: `configured`, else /usr/lib/davit/criu/sbin/criu, PREFIX/lib/davit/criu/sbin/criu, then criu in PATH, the first that passes its
  * own check (the result is cached for this boot in cache_dir, NULL: not). Owned path, or NULL (ERR_UNSUPPORTED with every candidate's reason). */
 char *criu_find(const char *configured, const char *cache_dir, struct err *e);
+/* What criu_find() found before and would find again, without a start of criu. Owned path, or NULL: not known. */
+char *criu_known(const char *configured, const char *cache_dir);
 /* "4.2.1" as a number 40201. */
 int criu_version(const char *criu, struct err *e);
 /* What this criu and kernel can do together. 0 or -1. */

@@ -1,7 +1,7 @@
 /* Which criu to use, and what it can do.
  *
  * A candidate is asked for its version and for its own check of the running kernel, which takes up to 0.2 s; so the answer is kept in cache_dir/criu
- * for this boot and this very file (boot id, inode, time of change). */
+ * for this boot and these very files (boot id, inodes, times of change). */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,6 +14,7 @@
 /* Apart, so that what one caller names is not what another finds. */
 #define CACHE_FILE "criu"
 #define CACHE_FILE_CONFIGURED "criu-configured"
+#define CACHE_LINE_MAX 8192
 
 /* Fixed, not $PATH: who calls us does not choose which program runs as root. */
 static const char *const candidates[] = {
@@ -94,62 +95,78 @@ static int check(const char *criu, const char *tmp_dir, struct err *e)
 	return resp ? 0 : err_prefix(e, "%s does not work on this kernel", criu);
 }
 
-/* "BOOT_ID INODE CHANGE_TIME PATH" */
-static char *cache_line(const char *criu, struct err *e)
+struct list {
+	const char *const *paths;
+	size_t n;
+	const char *cache_file;
+};
+
+static struct list list_of(const char *const *configured)
+{
+	return *configured ? (struct list){ configured, 1, CACHE_FILE_CONFIGURED } : (struct list){ candidates, ARRAY_LEN(candidates), CACHE_FILE };
+}
+
+/* "BOOT_ID INODE CHANGE_TIME PATH…", of the i-th and of those before it that exist: one that was installed or changed since could be fit now. */
+static int cache_line(const struct list *l, size_t i, struct buf *line, struct err *e)
 {
 	char boot_id[37];
 	struct stat st;
 
-	if (proc_boot_id(boot_id, e) < 0)
-		return NULL;
-	if (stat(criu, &st) < 0) {
-		err_sys(e, errno, "%s", criu);
-		return NULL;
+	if (proc_boot_id(boot_id, e) < 0 || buf_printf(line, e, "%s", boot_id) < 0)
+		return -1;
+	for (size_t k = 0; k <= i; k++) {
+		if (stat(l->paths[k], &st) < 0) {
+			if (k == i)
+				return err_sys(e, errno, "%s", l->paths[k]);
+		} else if (buf_printf(line, e, " %lu %ld %s", (unsigned long)st.st_ino, (long)st.st_ctime, l->paths[k]) < 0) {
+			return -1;
+		}
 	}
-	return mem_printf(e, "%s %lu %ld %s", boot_id, (unsigned long)st.st_ino, (long)st.st_ctime, criu);
+	return 0;
 }
 
-static const char *cache_file(const char *configured)
+static char *cached(int dirfd, const struct list *l)
 {
-	return configured ? CACHE_FILE_CONFIGURED : CACHE_FILE;
-}
+	char known[CACHE_LINE_MAX];
 
-static char *cached(int dirfd, const char *configured)
-{
-	char line[PATH_MAX];
-
-	if (file_read_line(dirfd, cache_file(configured), line, sizeof(line), NULL) < 0)
+	if (file_read_line(dirfd, l->cache_file, known, sizeof(known), NULL) < 0)
 		return NULL;
-	const char *path = strchr(line, '/');
-	auto_free char *now = path ? cache_line(path, NULL) : NULL;
-	if (!str_eq(now, line) || (configured && !str_eq(path, configured)))
-		return NULL;
-	return mem_strdup(path, NULL);
+	for (size_t i = 0; i < l->n; i++) {
+		auto_buf struct buf line = { 0 };
+		if (cache_line(l, i, &line, NULL) == 0 && str_eq(line.data, known))
+			return mem_strdup(l->paths[i], NULL);
+	}
+	return NULL;
 }
 
-static char *found(const char *criu, const char *configured, int dirfd, struct err *e)
+static char *found(int dirfd, const struct list *l, size_t i, struct err *e)
 {
-	auto_free char *line = dirfd >= 0 ? cache_line(criu, NULL) : NULL;
-	if (line)
-		file_write_atomic(dirfd, cache_file(configured), line, strlen(line), 0600, false, NULL); /* without it the next search takes longer */
-	return mem_strdup(criu, e);
+	auto_buf struct buf line = { 0 };
+	if (dirfd >= 0 && cache_line(l, i, &line, NULL) == 0)
+		file_write_atomic(dirfd, l->cache_file, line.data, line.len, 0600, false, NULL); /* without it the next search takes longer */
+	return mem_strdup(l->paths[i], e);
+}
+
+char *criu_known(const char *configured, const char *cache_dir)
+{
+	const struct list l = list_of(&configured);
+	auto_close int dirfd = cache_dir ? file_open_dir(AT_FDCWD, cache_dir, NULL) : -1;
+	return dirfd < 0 ? NULL : cached(dirfd, &l);
 }
 
 char *criu_find(const char *configured, const char *cache_dir, struct err *e)
 {
-	const char *const one[] = { configured };
-	const char *const *list = configured ? one : candidates;
-	size_t n = configured ? 1 : ARRAY_LEN(candidates);
+	const struct list l = list_of(&configured);
 	auto_buf struct buf reasons = { 0 };
 
-	auto_close int dirfd = cache_dir ? file_open_dir(AT_FDCWD, cache_dir, NULL) : -1;
-	char *known = dirfd >= 0 ? cached(dirfd, configured) : NULL;
+	char *known = criu_known(configured, cache_dir);
 	if (known)
 		return known;
-	for (size_t i = 0; i < n; i++) {
+	auto_close int dirfd = cache_dir ? file_open_dir(AT_FDCWD, cache_dir, NULL) : -1;
+	for (size_t i = 0; i < l.n; i++) {
 		struct err cause = { 0 };
-		if (check(list[i], cache_dir, &cause) == 0)
-			return found(list[i], configured, dirfd, e);
+		if (check(l.paths[i], cache_dir, &cause) == 0)
+			return found(dirfd, &l, i, e);
 		if ((cause.code != ERR_NOT_FOUND || configured) && buf_printf(&reasons, e, "; %s", cause.msg) < 0)
 			return NULL;
 	}

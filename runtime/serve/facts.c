@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "base/file.h"
 #include "base/proc.h"
 #include "proto/pb.h"
@@ -17,7 +18,7 @@
 #define CRIU_WAIT_MS 60000
 #define CRIU_FILE_MAX (1 << 20)
 
-/* Of this boot, and of the criu that is configured now. */
+/* Of this boot, and of the criu that would be used now. */
 Davit__HostFacts *facts_criu_known(const struct core *c)
 {
 	char boot[37];
@@ -25,7 +26,10 @@ Davit__HostFacts *facts_criu_known(const struct core *c)
 	auto_pb(Davit__HostFacts) *f = dir < 0 ? NULL : pb_read_file(dir, CRIU_FILE, &davit__host_facts__descriptor, CRIU_FILE_MAX, NULL);
 	if (!f || proc_boot_id(boot, NULL) < 0 || !str_eq(f->boot_id, boot))
 		return NULL;
-	return c->criu && !str_eq(f->criu_path, c->criu) ? NULL : steal_ptr(&f);
+	auto_free char *path = criu_known(c->criu, c->criu_tmp);
+	struct stat told, criu;
+	bool same = path && str_eq(f->criu_path, path) && fstatat(dir, CRIU_FILE, &told, 0) == 0 && stat(path, &criu) == 0;
+	return same && criu.st_ctime <= told.st_mtime ? steal_ptr(&f) : NULL;
 }
 
 static int set_problem(Davit__HostFacts *f, const struct err *from, struct err *e)
