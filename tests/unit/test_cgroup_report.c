@@ -34,10 +34,13 @@ static void assert_reported(const char *folder, bool unified, unsigned controlle
 static void v2_tells_pressure_huge_pages_cpus_and_devices(void **state)
 {
 	static const char *const parts[] = {
-		"\"throttledTime\":0},\"psi\":{\"some\":{\"avg10\":1.50,\"avg60\":0.20,\"avg300\":0.00,\"total\":42},\"full\":{\"avg10\":0.00,\"avg60\":0.00,"
+		"\"throttledTime\":0},\"psi\":{\"some\":{\"avg10\":1.50,\"avg60\":0.20,\"avg300\":0.00,\"total\":42},\"full\":{\"avg10\":0.00,"
+		"\"avg60\":0.00,"
 		"\"avg300\":0.00,\"total\":7}}},\"cpuset\":{\"cpus\":[0,1,2,5],\"mems\":[0]},\"memory\":{",
-		"\"blkio\":{\"ioServiceBytesRecursive\":[{\"major\":8,\"minor\":0,\"op\":\"Read\",\"value\":4096},{\"major\":8,\"minor\":0,\"op\":\"Write\",\"value\":0}]"
-		",\"ioServicedRecursive\":[{\"major\":8,\"minor\":0,\"op\":\"Read\",\"value\":1},{\"major\":8,\"minor\":0,\"op\":\"Write\",\"value\":2}]}",
+		"\"blkio\":{\"ioServiceBytesRecursive\":[{\"major\":8,\"minor\":0,\"op\":\"Read\",\"value\":4096},{\"major\":8,\"minor\":0,\"op\":"
+		"\"Write\",\"value\":0}]"
+		",\"ioServicedRecursive\":[{\"major\":8,\"minor\":0,\"op\":\"Read\",\"value\":1},{\"major\":8,\"minor\":0,\"op\":\"Write\",\"value\":"
+		"2}]}",
 		"\"hugetlb\":{\"2MB\":{\"usage\":4194304,\"max\":0,\"failcnt\":3}},\"intel_rdt\":{},\"network_interfaces\":null}",
 	};
 
@@ -65,9 +68,11 @@ static void the_pressure_of_devices_stands_alone_where_nothing_was_read(void **s
 static void v1_tells_huge_pages_cpus_and_what_bfq_counts(void **state)
 {
 	static const char *const parts[] = {
-		"\"cpuset\":{\"cpus\":[3],\"mems\":[0,1],\"cpu_exclusive\":1,\"mem_hardwall\":0,\"mem_exclusive\":0,\"memory_migrate\":0,\"memory_spread_page\":0,"
+		"\"cpuset\":{\"cpus\":[3],\"mems\":[0,1],\"cpu_exclusive\":1,\"mem_hardwall\":0,\"mem_exclusive\":0,\"memory_migrate\":0,\"memory_"
+		"spread_page\":0,"
 		"\"memory_spread_slab\":0,\"memory_pressure\":0,\"sched_load_balance\":1,\"sched_relax_domain_level\":-1}",
-		"\"blkio\":{\"ioServicedRecursive\":[{\"major\":8,\"minor\":0,\"op\":\"Read\",\"value\":5}],\"sectorsRecursive\":[{\"major\":8,\"minor\":0,\"value\":77}]}",
+		"\"blkio\":{\"ioServicedRecursive\":[{\"major\":8,\"minor\":0,\"op\":\"Read\",\"value\":5}],\"sectorsRecursive\":[{\"major\":8,"
+		"\"minor\":0,\"value\":77}]}",
 		"\"hugetlb\":{\"1GB\":{\"usage\":1073741824,\"max\":2147483648,\"failcnt\":4}}",
 	};
 

@@ -44,6 +44,33 @@ start_agent() {
 	until_true 60 davit info
 }
 
+# What a move from a, which drives, to b and back consists of.
+redis_runs() { # IMAGE: with a watcher of its clocks
+	davit run --detach --name redis --image "$1" --network lan --ip 10.91.0.10 --memory 64m --pids 64 --cpus 1 --user 999:999 --workdir /data -- \
+		/bin/sh -c '/bin/clocks watch /tmp/watch & exec /usr/bin/redis-server --bind 0.0.0.0 --protected-mode no --save "" --daemonize no'
+}
+peer_answers() {
+	curl -fs --cacert $here/tls/ca.crt --cert $here/tls/operator.crt --key $here/tls/operator.key https://10.91.0.2:7440/healthz
+}
+remote() { davit --host "https://10.91.0.2:7440" --cacert $here/tls/ca.crt --cert $here/tls/operator.crt --key $here/tls/operator.key "$@"; }
+clocks() { davit exec redis /bin/clocks; }
+client_begin() {
+	/usr/bin/python3 $here/client.py 10.91.0.10 6379 counter /run/client.json &
+	client=$!
+	claim "the client reaches redis" until_true 60 test -s /run/client.json
+}
+replies() { kill -USR1 "$client"; sleep 0.2; jq .replies /run/client.json; }
+more_replies() { local n; n=$(replies); until_true 90 sh -c "kill -USR1 $client; sleep 0.2; [ \$(jq .replies /run/client.json) -gt $((n + 20)) ]"; }
+client_end() {
+	kill "$client"
+	wait "$client"
+	claim "every reply was right" jq -e '.lost == 0 and .problem == null' /run/client.json
+}
+never_back() { davit exec redis /bin/cat /tmp/watch | grep -E 'back_monotonic 0+ 0+ back_boottime 0+ 0+ '; }
+# b stays up until a says so.
+wait_for_driver() { timeout 540 python3 -c 'import socket; s = socket.create_server(("10.91.0.2", 9999)); s.accept()'; }
+tell_driven() { timeout 60 python3 -c 'import socket; socket.create_connection(("10.91.0.2", 9999), 50)'; }
+
 agent_log() {
 	journalctl -u davitd --no-pager -o cat | tail -40 | sed 's/^/# /'
 }

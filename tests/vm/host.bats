@@ -7,12 +7,14 @@ setup_file() {
 	load data
 	data_can
 	data_begin host
-	"$BATS_TEST_DIRNAME/../lib/image.sh" "$VM_OUT/image.tar" "$DAVIT_BUILD/tools/fill=/bin/fill"
+	"$BATS_TEST_DIRNAME/../lib/image.sh" "$VM_OUT/image.tar" "$DAVIT_BUILD/tools/fill=/bin/fill" /usr/bin/redis-server "$DAVIT_BUILD/tools/clocks=/bin/clocks"
 	data_disk a trixie host.sh
 	data_disk b bookworm host.sh
 	demos a
 	demos b
-	if fits_bookworm; then cp -r /usr/lib/davit/criu "$VM_OUT/b/"; fi
+	if fits_bookworm; then
+		for role in a b; do cp -r /usr/lib/davit/criu "$VM_OUT/$role/"; done
+	fi
 	data_run
 }
 
@@ -110,4 +112,20 @@ both() { # CLAIM: on Debian 13, and on 12 where it fits
 	both "exec, pause and resume work in the scope"
 	both "a scope that is there already is refused and stays"
 	both "nothing is left of the scope of a removed container"
+}
+
+@test "a better criu is taken as soon as it is there" {
+	fits_bookworm || skip "davit is built here for a newer Debian than 12"
+	said 0 "davitd takes a better criu as soon as it is there"
+}
+
+@test "redis moves between kernels 6.12 and 6.1 and back; its client is served all the while and no clock goes back" {
+	fits_bookworm || skip "davit is built here for a newer Debian than 12"
+	said 0 "the host of another kernel answers"
+	said 0 "redis moves to the other kernel"
+	said 0 "the client is served by the other kernel"
+	said 0 "redis moves back from the other kernel"
+	said 0 "the client is still served"
+	said 0 "no clock went back between kernels"
+	said 0 "every reply was right"
 }
