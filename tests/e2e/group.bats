@@ -30,6 +30,7 @@ members_run() { # each counts to itself, and says if it ever finds another numbe
 	done
 }
 running_on() { davit_on "$1" ps --all --json | jq -r '[.containers[]? | select(.state == "running").name] | sort | join(" ")'; }
+all_gone() { [ -z "$(davit_on a ps --all --quiet)" ]; }
 all_on() { [ "$(running_on "$1")" = "one three two" ] && [ -z "$(davit_on "$2" ps --all --quiet)" ]; }
 # All at one host, none at the other, and none of their moves is under way any more.
 whole() { { all_on a b || all_on b a; } && ! { davit_on a migrations ls --json; davit_on b migrations ls --json; } | jq -e '.migrations[]? | select(.state | IN("done", "aborted", "running", "dropped") | not)' >/dev/null; }
@@ -53,7 +54,7 @@ members_go_on() { # HOST
 		([.[].clock.before.realtime] | max) < ([.[].clock.after.realtime] | min)' "$TMP/moves.json"
 	davit_on b exec client touch /tmp/end
 	retry eval 'davit_on b logs client | grep -q right'
-	[ -z "$(davit_on a ps --all --quiet)" ]
+	retry all_gone
 }
 
 @test "one that cannot go keeps all of them here, which is told with the reason" {
