@@ -184,7 +184,7 @@ static void forget_connection(struct target *t)
 	pb_freep(&t->data);
 	buf_consume(&t->coded, t->coded.len);
 	buf_consume(&t->out, t->out.len);
-	t->lost = t->lost_told = t->broken = t->ends = t->out_ended = t->memory_whole = false;
+	t->lost = t->lost_told = t->broken = t->ends = t->out_ended = t->memory_over = false;
 	t->heard = t->spoke = clock_now_ns(CLOCK_MONOTONIC);
 }
 

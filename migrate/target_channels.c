@@ -61,15 +61,17 @@ static void give_back(struct target *t)
 	pthread_mutex_unlock(&t->lock);
 }
 
-void target_memory_whole(struct target *t)
+/* It reads up to the end before it closes its side, so that what it has by then is all that was written, unless it fell. */
+static void memory_is_over(struct target *t)
 {
 	pthread_mutex_lock(&t->lock);
-	t->memory_whole = true;
+	t->memory_over = true;
 	pthread_cond_broadcast(&t->changed);
 	pthread_mutex_unlock(&t->lock);
 }
 
-/* A page store that ends after the thaw has given everything, or its container has ended: what still comes is of no use. */
+/* A page store that leaves after the thaw has given everything, or its container has ended, or it fell: the worker finds out which
+ * (target_memory_left()), and what still comes is of no use. */
 static bool store_is_over(struct target *t, size_t i)
 {
 	pthread_mutex_lock(&t->lock);
@@ -91,7 +93,6 @@ int target_channel_write(struct target *t, size_t i, const uint8_t *p, size_t n,
 		} else if (errno == EAGAIN) {
 			r = wait_for(t, fd, POLLOUT, e);
 		} else if (errno == EPIPE && store_is_over(t, i)) {
-			target_memory_whole(t);
 			break;
 		} else if (errno != EINTR) {
 			r = err_sys(e, errno, "the runtime core stopped taking data");
@@ -147,7 +148,8 @@ static int pump_once(struct pump *p, struct err *e)
 	return r < 0 ? -1 : 1;
 }
 
-static void *pump_all(struct pump *p)
+/* Until the other side has closed: 0; else -1. */
+static int pump_all(struct pump *p)
 {
 	struct err e = { 0 };
 	int r = 1;
@@ -159,21 +161,24 @@ static void *pump_all(struct pump *p)
 		pthread_cond_broadcast(&p->t->changed);
 		pthread_mutex_unlock(&p->t->lock);
 	}
-	return NULL;
+	return r;
 }
 
 static void *pump_pages(void *arg)
 {
 	struct target *t = arg;
 	struct pump p = { .t = t, .fd = t->fd[TARGET_PAGES], .channel = DAVIT__STREAM_CHANNEL__CHANNEL_PAGES_REPLY };
-	return pump_all(&p);
+	(void)pump_all(&p);
+	return NULL;
 }
 
 static void *pump_memory(void *arg)
 {
 	struct target *t = arg;
 	struct pump p = { .t = t, .fd = t->fd[TARGET_MEMORY], .channel = DAVIT__STREAM_CHANNEL__CHANNEL_MEMORY_REPLY };
-	return pump_all(&p);
+	if (pump_all(&p) == 0)
+		memory_is_over(t);
+	return NULL;
 }
 
 static int start_pump(struct target *t, pthread_t *thread, bool *has, void *(*run)(void *arg), struct err *e)

@@ -53,11 +53,7 @@ static int on_data(struct target *t, const Davit__StreamFrame *f, struct err *e)
 static int on_end(struct target *t, const Davit__StreamEnd *end, struct err *e)
 {
 	int i = target_channel_of(end->channel, e);
-	if (i < 0 || stream_check_end(end, &t->sum[i], e) < 0 || target_channel_end(t, (size_t)i, e) < 0)
-		return -1;
-	if (i == TARGET_MEMORY)
-		target_memory_whole(t);
-	return 0;
+	return i < 0 || stream_check_end(end, &t->sum[i], e) < 0 ? -1 : target_channel_end(t, (size_t)i, e);
 }
 
 static int on_frame(void *arg, Davit__StreamFrame *frame, struct err *e)

@@ -36,7 +36,7 @@ struct target {
 	size_t queued;
 	bool lost, cancelled, forced, hurried, stop, settled, broken;
 	bool lost_told;			  /* the worker took notice of `lost` */
-	bool memory_whole;		  /* the page store has all that the source had, or has ended */
+	bool memory_over;		  /* the page store left the connection: it has all, or has fallen */
 	enum handover_event forced_event; /* if forced */
 	struct err lost_why;		  /* what the feeding thread found wrong */
 	struct buf out;
@@ -117,6 +117,7 @@ void target_ask_verdict(struct target *t);
 void target_thaw(struct target *t);
 void target_send_running(struct target *t);
 void target_fill(struct target *t);
+void target_memory_left(struct target *t);
 void target_give_up(struct target *t);
 void target_on_resume(struct target *t, const Davit__StreamResume *resume);
 
@@ -124,8 +125,6 @@ void target_on_resume(struct target *t, const Davit__StreamResume *resume);
 int target_channels_open(struct target *t, struct core_fds *fds, struct err *e);
 /* The page store's socket: a fresh one, or another after the first was lost. Takes fd over. */
 int target_memory_open(struct target *t, int fd, struct err *e);
-/* The page store has everything, or needs nothing any more: tells the worker. */
-void target_memory_whole(struct target *t);
 /* Closes those that have ended; memory stays. */
 void target_channels_finish(struct target *t);
 /* Interrupts and closes; returns when no thread uses them. */

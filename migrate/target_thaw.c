@@ -62,11 +62,8 @@ static bool memory_is_whole(struct target *t)
 {
 	struct core core;
 	struct err e = { 0 };
-	pthread_mutex_lock(&t->lock);
-	bool whole = t->memory_whole || !t->apart;
-	pthread_mutex_unlock(&t->lock);
-	if (whole || t->host.open_core(t->host.arg, &core, &e) < 0)
-		return whole;
+	if (!t->apart || t->host.open_core(t->host.arg, &core, &e) < 0)
+		return !t->apart;
 	auto_pb(Davit__MemoryStatus) *s = core_memory_status(&core, t->offer->spec->name, &e);
 	core_close(&core); /* ends the core's waiting */
 	return s ? s->ended || s->complete : e.code == ERR_CORRUPT || e.code == ERR_NOT_FOUND;
@@ -109,6 +106,19 @@ void target_fill(struct target *t)
 		target_event(t, EVENT_FILLED);
 	else if (lost)
 		target_ask_verdict(t);
+}
+
+/* The page store left the connection. One that fell has a successor, which lacks what was on its way: the source is kept, and makes a new one. */
+void target_memory_left(struct target *t)
+{
+	if (memory_is_whole(t)) {
+		target_event(t, EVENT_FILLED);
+		return;
+	}
+	pthread_mutex_lock(&t->lock);
+	t->lost = true;
+	err_set(&t->lost_why, ERR_IO, 0, "the container's page store fell, and another one goes on");
+	pthread_mutex_unlock(&t->lock);
 }
 
 /* The source has a new connection: what it sends goes to the page store again. */

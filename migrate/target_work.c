@@ -183,7 +183,7 @@ static void sign_of_life(struct target *t, int64_t now)
 	pthread_cond_broadcast(&t->changed);
 }
 
-enum woken { WOKEN_FRAME, WOKEN_LOST, WOKEN_CANCELLED, WOKEN_STOP, WOKEN_ASK, WOKEN_WHOLE, WOKEN_FORCED };
+enum woken { WOKEN_FRAME, WOKEN_LOST, WOKEN_CANCELLED, WOKEN_STOP, WOKEN_ASK, WOKEN_MEMORY_OVER, WOKEN_FORCED };
 
 /* Waits for the next thing to do. Frames that came before a loss are done before it. */
 static enum woken wait_for_work(struct target *t, Davit__StreamFrame **f)
@@ -208,8 +208,8 @@ static enum woken wait_for_work(struct target *t, Davit__StreamFrame **f)
 		} else if (t->forced) {
 			w = WOKEN_FORCED;
 			t->forced = false;
-		} else if (t->memory_whole && (t->state == TARGET_FILLING || t->state == TARGET_STRANDED)) {
-			w = WOKEN_WHOLE;
+		} else if (t->memory_over && !t->lost && (t->state == TARGET_FILLING || t->state == TARGET_STRANDED)) {
+			w = WOKEN_MEMORY_OVER;
 		} else if (t->lost && !t->lost_told) {
 			t->lost_told = true;
 			w = WOKEN_LOST;
@@ -301,8 +301,8 @@ void *target_work(void *arg)
 		} else if (w == WOKEN_FORCED) {
 			log_warn("move %s: an operator decided: %s", t->id, handover_event_name(t->forced_event));
 			target_event(t, t->forced_event);
-		} else if (w == WOKEN_WHOLE) {
-			target_event(t, EVENT_FILLED);
+		} else if (w == WOKEN_MEMORY_OVER) {
+			target_memory_left(t);
 		} else {
 			on_lost(t);
 		}

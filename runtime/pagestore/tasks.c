@@ -103,6 +103,12 @@ static void on_task(struct worker *w, struct watch *at, uint32_t events)
 		give_up(w, &e);
 }
 
+/* A restore that began under a predecessor, or whose last round cannot come any more: it has to fail, and would wait for ever were it not told. */
+static bool refuses(const struct arena *a)
+{
+	return !a->expects || (a->memory < 0 && a->round < a->awaited);
+}
+
 void tasks_ready(struct worker *w, struct watch *at, uint32_t events)
 {
 	struct err e = { 0 };
@@ -112,6 +118,11 @@ void tasks_ready(struct worker *w, struct watch *at, uint32_t events)
 		return;
 	give_up(w, NULL); /* what an earlier one left */
 	w->task_pid = 0;
+	if (refuses(w->a)) {
+		log_warn("page store: a restore that cannot go well is refused");
+		close(fd);
+		return;
+	}
 	if (watch_open(w, &w->tasks, fd, on_task, &e) < 0)
 		give_up(w, &e);
 }
@@ -120,8 +131,13 @@ void tasks_admit(struct worker *w)
 {
 	struct err e = { 0 };
 	const struct arena *a = w->a;
-	if (a->state != ARENA_RECEIVING || !a->expects || a->round < a->awaited || w->lazy_watch.fd >= 0)
+	if (a->state != ARENA_RECEIVING)
 		return;
-	if (watch_open(w, &w->lazy_watch, w->lazy, tasks_ready, &e) < 0)
+	bool opens = refuses(a) || a->round >= a->awaited;
+	if (opens && w->lazy_watch.fd < 0 && watch_open(w, &w->lazy_watch, w->lazy, tasks_ready, &e) < 0)
 		log_err(LOG_LEVEL_ERROR, "page store", &e);
+	if (!opens && w->lazy_watch.fd >= 0) {
+		(void)epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->lazy, NULL);
+		w->lazy_watch.fd = -1; /* it listens on */
+	}
 }

@@ -85,6 +85,7 @@ static void lose_source(struct worker *w)
 	watch_close(w, &w->memory);
 	if (w->a->state == ARENA_RECEIVING)
 		fill_refuse(&w->fill);
+	tasks_admit(w);
 	control_tell_start(w);
 }
 
@@ -298,6 +299,8 @@ int worker_run(struct arena *a, int control, int lazy, int images_dirfd)
 		confine(w);
 	if (rc == 0 && a->memory >= 0)
 		worker_attach(w, a->memory);
+	if (rc == 0)
+		tasks_admit(w);
 	if (rc == 0)
 		fill_wake(&w->fill);
 	if (rc == 0)

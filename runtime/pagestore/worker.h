@@ -46,7 +46,7 @@ void worker_forget_tasks(struct worker *w);
 
 /* tasks.c: CRIU connects, and hands over what it restores. */
 void tasks_ready(struct worker *w, struct watch *at, uint32_t events);
-/* The tasks of a restore are let in, if all is there that was sent before the freeze. */
+/* The tasks of a restore are let in, if all is there that was sent before the freeze; those of one that cannot go well are refused. */
 void tasks_admit(struct worker *w);
 /* control.c: the end of the container's init, which the arena names, is that of the store. */
 int worker_watch_init(struct worker *w, struct err *e);

@@ -247,6 +247,8 @@ class Drive:
             self.look(x, promise)
             x.steps.append((time.time(), "looked at"))
         except Failure as e:
+            x.steps.append((time.time(), "failed"))
+            self.tell_timeline(x, number, seed, told)
             raise Failure("%d (seed %d), %s to %s, %s: %s" % (number, seed, source.name, x.target.name, "; ".join(told), e)) from e
         here = self.holder()
         if here.container_state(NAME) != "running":
@@ -273,7 +275,7 @@ class Drive:
             lines += [(seconds_of(at), "%s journal %s" % (h.name, state)) for state, at in h.entries(x.move)]
             lines += [(at, "%s log %s" % (h.name, text.split(" ", 1)[1][:300])) for at, text in h.log_since(x.began - 1)]
         lines += [(at, "test    " + what) for at, what in x.steps]
-        print("%d (seed %d), %s to %s, %s: long" % (number, seed, x.source.name, x.target.name, "; ".join(told)))
+        print("%d (seed %d), %s to %s, %s:" % (number, seed, x.source.name, x.target.name, "; ".join(told)))
         for at, text in sorted(lines):
             print("     %8.3f %s" % (at - x.began, text), flush=True)
 

@@ -27,6 +27,7 @@ struct fake_host {
 	uint8_t memory[FAKE_PAGES_N][FAKE_PAGE];
 	bool has_page[FAKE_PAGES_N], memory_ended;
 	bool fetches_all;	 /* its store has asked for all of the memory before it is thawed */
+	bool store_falls;	 /* once the container runs, with what is in its socket */
 	bool eager;		 /* a page follows the answer to the last round in the same piece */
 	volatile bool has_store; /* its thread is at work */
 	size_t dirty;

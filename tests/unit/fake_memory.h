@@ -135,6 +135,8 @@ static inline void *fake_store(void *arg)
 					 NULL, 0);
 			asked = true;
 		}
+		if (s->h->store_falls && fake_state(s->h) && strcmp(fake_state(s->h), "running") == 0)
+			break;
 		if (fd_wait(s->fd, POLLIN, 5, &e) == 0)
 			continue;
 		ssize_t n = read(s->fd, piece, sizeof(piece));

@@ -126,6 +126,23 @@ static void a_target_that_fetched_all_before_its_thaw_lacks_nothing(void **state
 	end(&w);
 }
 
+/* What was written to it has not arrived by that, nor has the end of the stream: without the source's copy the container would wait for ever. */
+static void a_page_store_that_falls_is_not_taken_for_one_that_is_whole(void **state)
+{
+	const Davit__Error *detail;
+	struct err e = { 0 };
+	struct world w;
+	prepare(&w, *state, "post-copy");
+	w.b.store_falls = true;
+	start(&w);
+	carry(&w, FAULT_NONE, 0);
+	assert_int_equal(source_result(w.s, &detail, &e), -1);
+	assert_non_null(strstr(e.msg, "memory still follows"));
+	assert_int_equal(w.a.deletes, 0);
+	assert_true(is(fake_state(&w.a), "paused") && is(fake_state(&w.b), "running"));
+	end(&w);
+}
+
 static void pages_right_behind_an_answer_are_the_targets(void **state)
 {
 	static const char *const modes[] = { "pre-copy", "hybrid", "post-copy" };
@@ -195,6 +212,7 @@ int main(void)
 		unit_in_folder(taking_cpu_makes_it_converge),
 		unit_in_folder(all_of_it_follows_in_post_copy),
 		unit_in_folder(a_target_that_fetched_all_before_its_thaw_lacks_nothing),
+		unit_in_folder(a_page_store_that_falls_is_not_taken_for_one_that_is_whole),
 		unit_in_folder(pages_right_behind_an_answer_are_the_targets),
 		unit_in_folder(compressed_memory_arrives_as_it_was),
 		unit_in_folder(mode_that_the_hosts_lack_is_refused_or_not_chosen),

@@ -290,12 +290,36 @@ static void nothing_is_given_before_the_last_round_is_whole(void **state)
 	assert_int_equal(status_of(task), 0);
 }
 
+/* A restore whose tasks are not taken yet. It ends when it is refused. */
+static pid_t start_restore(const struct world *w)
+{
+	assert_int_equal(pagestore_restore(w->dir, 5000, NULL), 0);
+	pid_t task = fork();
+	if (task == 0) {
+		char nothing;
+		alarm(WAIT_MS / 1000);
+		_exit(recv(begin_task(w), &nothing, 1, 0) <= 0 ? 0 : 1);
+	}
+	return task;
+}
+
 static void a_restore_whose_last_round_is_lost_fails(void **state)
 {
 	struct world *w = *state;
-	assert_int_equal(pagestore_restore(w->dir, 5000, NULL), 0);
-	fd_closep(&w->memory);
+	pid_t task = start_restore(w);
+	shutdown(w->memory, SHUT_RDWR);
 	assert_int_equal(pagestore_running(w->dir, getpid(), &w->e), -1);
+	assert_int_equal(status_of(task), 0);
+}
+
+/* It would wait at the store's door for as long as it is let, and the container stand still on both hosts. */
+static void a_restore_whose_worker_falls_before_it_is_let_in_fails(void **state)
+{
+	struct world *w = *state;
+	pid_t task = start_restore(w);
+	kill_worker(w);
+	assert_int_equal(pagestore_running(w->dir, getpid(), &w->e), -1);
+	assert_int_equal(status_of(task), 0);
 }
 
 /* It would wait for pages that nobody has any more, and hold what a restore holds. */
@@ -432,6 +456,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(nothing_is_given_before_the_last_round_is_whole, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_task_that_waits_for_a_lost_source_is_ended_while_it_is_restored, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_restore_whose_last_round_is_lost_fails, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_restore_whose_worker_falls_before_it_is_let_in_fails, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(one_that_ends_complete_while_it_is_asked_was_no_failure, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(more_than_the_container_may_have_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(pages_scattered_over_all_addresses_are_bounded, set_up, tear_down),
