@@ -51,6 +51,10 @@ teardown_file() {
 	said 0 "its monotonic and boottime clocks went on"
 }
 
+@test "a wall clock that is set in the middle of a move shows in no other clock" {
+	said 0 "its clocks went on over a wall clock that was set in the middle"
+}
+
 @test "redis moves back; no reply was lost and no clock went back" {
 	said 0 "redis moves back"
 	said 0 "the client is still served"
