@@ -18,6 +18,9 @@ int console_send(int sock, int master, const char *name, struct err *e);
 /* Init: the slave at /dev/console, made if missing. */
 int console_mount(int rootfd, int slave, struct err *e);
 
+/* Parent: receives a master and gives it the size of the caller's terminal, if that is one. Before the program runs, which may ask for it at once. */
+int console_take(int sock, struct err *e);
+
 /* Parent: passes bytes between the caller's terminal (made raw meanwhile) or stdio and a master until a child ends, follows window sizes, and passes
  * signals on to the child. master -1: signals only. Returns the wait status of pid. */
 int console_proxy(int master, pid_t pid, int pidfd, struct err *e);

@@ -19,12 +19,12 @@ struct proxy {
 	struct termios saved;
 };
 
-static void follow_size(const struct proxy *p)
+static void follow_size(int master)
 {
 	struct winsize w;
 
-	if (p->master >= 0 && ioctl(0, TIOCGWINSZ, &w) == 0)
-		ioctl(p->master, TIOCSWINSZ, &w);
+	if (master >= 0 && ioctl(0, TIOCGWINSZ, &w) == 0)
+		ioctl(master, TIOCSWINSZ, &w);
 }
 
 static void make_raw(struct proxy *p)
@@ -36,6 +36,14 @@ static void make_raw(struct proxy *p)
 	t = p->saved;
 	cfmakeraw(&t);
 	p->raw = tcsetattr(0, TCSANOW, &t) == 0;
+}
+
+int console_take(int sock, struct err *e)
+{
+	int master = console_receive(sock, e);
+
+	follow_size(master);
+	return master;
 }
 
 /* Returns false at the end of `from`. */
@@ -66,7 +74,7 @@ static void take_signal(const struct proxy *p)
 	if (read(p->signals, &s, sizeof(s)) != sizeof(s))
 		return;
 	if (s.ssi_signo == SIGWINCH)
-		follow_size(p);
+		follow_size(p->master);
 	else if (s.ssi_signo != SIGCHLD)
 		proc_pidfd_kill(p->pidfd, (int)s.ssi_signo, NULL);
 }
@@ -117,7 +125,7 @@ int console_proxy(int master, pid_t pid, int pidfd, struct err *e)
 	if (signals < 0)
 		return err_sys(e, errno, "signalfd");
 	p.signals = signals;
-	follow_size(&p);
+	follow_size(master); /* which may have changed since */
 	make_raw(&p);
 	loop(&p);
 	if (p.raw)

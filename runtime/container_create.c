@@ -112,7 +112,7 @@ static int run_host_hooks(struct create *c, struct init_child *child, struct err
 	return sync_send(child->sync, SYNC_HOOKED, 0, e);
 }
 
-static int follow(struct create *c, struct init_plan *p, struct init_child *child, const char *phase, struct err *e)
+static int follow(struct create *c, struct init_plan *p, struct init_child *child, struct run *run, struct err *e)
 {
 	if ((c->network && create_network_of(c, child->pid, e) < 0) || run_host_hooks(c, child, e) < 0)
 		return -1;
@@ -122,7 +122,9 @@ static int follow(struct create *c, struct init_plan *p, struct init_child *chil
 	if (sync_wait(child->sync, SYNC_READY, NULL, e) < 0)
 		return -1;
 	/* The lock is held and the program waits: who reads the state now sees the one that is true in a moment. */
-	if (create_record(c, child->pid, phase, e) < 0 || create_pid_file(c->options->pid_file, child->pid, e) < 0)
+	if (create_record(c, child->pid, run ? "running" : "created", e) < 0 || create_pid_file(c->options->pid_file, child->pid, e) < 0)
+		return -1;
+	if (run && run->console >= 0 && (run->master = console_take(run->console, e)) < 0)
 		return -1;
 	return sync_send(child->sync, SYNC_RUN, 0, e);
 }
@@ -137,7 +139,7 @@ static int make_process(struct create *c, struct run *run, struct init_child *ch
 		return -1;
 	state = create_oci_state(c->state, "creating", e);
 	plan.state = state;
-	if (!state || init_spawn(&plan, child, e) < 0 || follow(c, &plan, child, run ? "running" : "created", e) < 0) {
+	if (!state || init_spawn(&plan, child, e) < 0 || follow(c, &plan, child, run, e) < 0) {
 		init_child_kill(child);
 		return -1;
 	}
@@ -180,8 +182,6 @@ static int run_started(struct create *c, struct run *run, struct init_child *chi
 	run_poststart(c);
 	if (run->detach)
 		return 0;
-	if (run->console >= 0 && (run->master = console_receive(run->console, e)) < 0)
-		return -1;
 	/* Others may look at the container, and change it, while it runs. */
 	state_dir_unlock(&c->dir);
 	return console_proxy(run->master, child->pid, child->pidfd, e);

@@ -118,7 +118,7 @@ static int open_console(const struct exec_options *o, struct init_process *p, st
 	return err_remedy(e, "pass --console-socket, or exec without a terminal");
 }
 
-static int start(struct target *t, const struct exec_options *o, struct init_process *p, struct init_child *child, struct err *e)
+static int start(struct target *t, const struct exec_options *o, struct init_process *p, struct run *run, struct init_child *child, struct err *e)
 {
 	if (t->paused)
 		state_dir_unlock(&t->dir);
@@ -129,6 +129,8 @@ static int start(struct target *t, const struct exec_options *o, struct init_pro
 	if (sync_wait(child->sync, SYNC_READY, NULL, e) < 0 || (t->paused && take_state_again(t, e) < 0))
 		return -1;
 	if (record_exec(t, child->pid, e) < 0 || create_pid_file(o->pid_file, child->pid, e) < 0)
+		return -1;
+	if (run->console >= 0 && (run->master = console_take(run->console, e)) < 0)
 		return -1;
 	return sync_send(child->sync, SYNC_RUN, 0, e) < 0 ? -1 : sync_wait_end(child->sync, e);
 }
@@ -141,14 +143,12 @@ static int run_exec(struct target *t, const struct exec_options *o, struct init_
 	memcpy(p->stdio, o->stdio, sizeof(p->stdio));
 	p->preserve_fds = o->preserve_fds;
 	p->new_keyring = true;
-	if (lsm_check(o->process, e) < 0 || open_console(o, p, &run, e) < 0 || start(t, o, p, &child, e) < 0) {
+	if (lsm_check(o->process, e) < 0 || open_console(o, p, &run, e) < 0 || start(t, o, p, &run, &child, e) < 0) {
 		init_child_kill(&child);
 		return -1;
 	}
 	if (o->detach)
 		return 0;
-	if (run.console >= 0 && (run.master = console_receive(run.console, e)) < 0)
-		return -1;
 	state_dir_unlock(&t->dir);
 	return console_proxy(run.master, child.pid, child.pidfd, e);
 }

@@ -54,7 +54,7 @@ said() { tr -d '\r' <"$TMP/tty" | grep -q -- "$1"; }
 	takes 'exit 5
 '
 	dr exec --detach --tty --console-socket "$TMP/console.sock" --pid-file "$TMP/pid2" "$ID" sh
-	said '^/dev/pts/'
+	retry said '^/dev/pts/'
 	retry eval 'ended $(cat "$TMP/pid2")'
 }
 
