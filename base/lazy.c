@@ -1,5 +1,5 @@
 /* See lazy.h. A library stays loaded until the program ends. */
-#include "runtime/lazy.h"
+#include "base/lazy.h"
 #include <dlfcn.h>
 #include <string.h>
 
