@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "runtime/cli/cli.h"
 #include "runtime/criu/criu.h"
+#include "runtime/layer/lazy_archive.h"
 #include "runtime/serve/facts.h"
 #include "runtime/serve/reconcile.h"
 #include "runtime/serve/serve.h"
@@ -106,6 +107,15 @@ static void warm_up(void)
 	_exit(0);
 }
 
+/* Each request is a fork of this process, and most that move a container pack or unpack a layer: loaded here, libarchive and what it brings are there
+ * already. Without it those requests fail, and tell why. */
+static void load_ahead(void)
+{
+	struct err e = { 0 };
+	if (lazy_archive(&e) < 0)
+		log_err(LOG_LEVEL_WARN, "layers cannot be moved or saved", &e);
+}
+
 static int serve(struct cli *c, int argc, char **argv, struct err *e)
 {
 	(void)c;
@@ -116,6 +126,7 @@ static int serve(struct cli *c, int argc, char **argv, struct err *e)
 	int rc = serve_open(&core, e);
 	if (rc == 0 && (rc = serve_harden(&core, e)) == 0 && (rc = reconcile(&core, e)) == 0) {
 		warm_up();
+		load_ahead();
 		rc = serve_run(&core, e);
 		serve_close(&core);
 	}
