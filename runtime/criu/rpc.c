@@ -7,9 +7,9 @@
  *
  * Cancelling: a criu that is killed in the middle of a dump would leave foreign code in the tasks. So our half of the socket is shut, and the page
  * socket with it: criu then fails at its next notification or page, undoes what it did and still tells its result. Only if that takes longer than
- * CANCEL_GRACE_MS is it killed. One that somebody else killed is known by its pidfd, since what it forked has its socket open too; what a restore
- * had made by then stands unfinished for ever, comes to us, its next reaper, and is killed here. There is no limit on a dump or restore as a whole:
- * they take as long as the memory needs, and the caller holds cancel_fd; all other requests have REQUEST_LIMIT_MS. */
+ * CANCEL_GRACE_MS is it killed. One that somebody else killed is known by its pidfd, since what it forked has its socket open too; what it forked,
+ * or a restore had made, by then stands unfinished for ever, comes to us, its next reaper, and is killed here. There is no limit on a dump or restore
+ * as a whole: they take as long as the memory needs, and the caller holds cancel_fd; all other requests have REQUEST_LIMIT_MS. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -112,7 +112,7 @@ static int start(struct session *s, const struct criu_mounts *m, struct err *e)
 	struct criu_environment env;
 	criu_environment_make(&env);
 	struct proc_spawn spawn = { .path = c->criu, .argv = argv, .envp = env.envp, .fds = fds, .nfds = n, .child = child_step, .arg = &step };
-	if (c->req->type == CRIU__REQ_TYPE__REQ_RESTORE && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		return err_sys(e, errno, "criu: PR_SET_CHILD_SUBREAPER");
 	s->pid = proc_spawn(&spawn, &s->pidfd, e);
 	return s->pid < 0 ? -1 : 0;
@@ -254,19 +254,31 @@ static void reap_root(struct session *s)
 	proc_wait(s->root, EXIT_LIMIT_MS, NULL);
 }
 
-/* The first of our children, or 0. */
-static pid_t first_child(void)
+static bool is_criu(pid_t pid)
 {
-	auto_free char *path = mem_printf(NULL, "/proc/self/task/%d/children", (int)syscall(SYS_gettid));
-	auto_free char *text = path ? file_read(AT_FDCWD, path, 1 << 16, NULL, NULL) : NULL;
+	char path[64], name[32];
 
-	return text ? (pid_t)strtol(text, NULL, 10) : 0;
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	return file_read_line(AT_FDCWD, path, name, sizeof(name), NULL) == 0 && str_eq(name, "criu");
 }
 
-/* Of a criu that was killed in a restore: kills what it left, which is ours by now, or will be when its parent has gone. */
-static void reap_orphans(void)
+/* The first of our main thread's children, to which orphans come, or 0. helpers: only those that criu forked for itself. */
+static pid_t first_child(bool helpers)
 {
-	for (pid_t pid; (pid = first_child()) > 0;) {
+	auto_free char *path = mem_printf(NULL, "/proc/self/task/%d/children", (int)getpid());
+	auto_free char *text = path ? file_read(AT_FDCWD, path, 1 << 16, NULL, NULL) : NULL;
+	char *at = text, *next;
+
+	for (pid_t pid; at && (pid = (pid_t)strtol(at, &next, 10)) > 0; at = next)
+		if (!helpers || is_criu(pid))
+			return pid;
+	return 0;
+}
+
+/* Of a criu that was killed: kills what it left, which is ours by now, or will be when its parent has gone. In a restore that is all we have. */
+static void reap_orphans(bool helpers)
+{
+	for (pid_t pid; (pid = first_child(helpers)) > 0;) {
 		kill(pid, SIGKILL);
 		if (proc_wait(pid, EXIT_LIMIT_MS, NULL) == -1 && kill(pid, 0) == 0)
 			return; /* it does not end */
@@ -313,8 +325,8 @@ static Criu__CriuResp *ask(struct session *s, Davit__ObstacleList *obstacles, st
 	finish(s, resp != NULL);
 	if (!success) {
 		reap_root(s);
-		if (!resp && type == CRIU__REQ_TYPE__REQ_RESTORE)
-			reap_orphans();
+		if (!resp)
+			reap_orphans(type != CRIU__REQ_TYPE__REQ_RESTORE);
 		explain(s, resp, obstacles, &mine);
 		if (mine.code == ERR_NONE)
 			err_set(&mine, ERR_CRIU, 0, "%s: CRIU refused and gave no reason", request_name(type));

@@ -1,4 +1,7 @@
-/* See uffd.h. The tracer is a child of ours, so that its end lets go of threads that did not stop in time, and takes nobody's SIGCHLD. */
+/* See uffd.h. The tracer is a child of ours, so that its end lets go of threads that did not stop in time, and takes nobody's SIGCHLD.
+ *
+ * Were it to end within a call that it makes a thread do, that thread would go on with registers that are not its own. So it depends on nobody: it
+ * finishes if we are killed meanwhile, no signal but SIGKILL reaches it, and the kernel does not choose it when memory runs out. */
 #include "runtime/track/uffd.h"
 
 #include <errno.h>
@@ -12,6 +15,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/proc.h"
 #include "runtime/track/inject.h"
@@ -54,14 +58,21 @@ static int take_stopped(const struct stop *s, int pidfd, int *uffd, struct err *
 	return inject_end(&i, rc < 0 ? NULL : e) < 0 ? -1 : rc;
 }
 
+/* SIGCHLD is blocked to be waited for. */
+static void become_undisturbed(void)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	(void)file_write_pseudo(AT_FDCWD, "/proc/self/oom_score_adj", "-1000", NULL);
+}
+
 static int trace(pid_t pid, int *uffd, struct result *r)
 {
 	struct stop s = { 0 };
-	sigset_t chld;
 
-	sigemptyset(&chld);
-	sigaddset(&chld, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &chld, NULL);
+	become_undisturbed();
 	auto_close int pidfd = proc_pidfd_open(pid, &r->error);
 	int64_t begin = clock_now_ns(CLOCK_MONOTONIC);
 	if (pidfd < 0 || stop_process(&s, pid, STOP_LIMIT_MS, &r->error) < 0)

@@ -194,6 +194,24 @@ static void a_criu_that_is_none_is_told(void **state)
 	assert_non_null(strstr(e.msg, "/bin/true"));
 }
 
+/* criu looks at the kernel with the help of children that sleep until it ends them. */
+static void a_criu_that_is_killed_leaves_no_helper(void **state)
+{
+	static const char text[] = "#!/bin/sh\ncd \"${0%/*}\"\ncp \"$(command -v sleep)\" criu\n./criu 1000 &\n"
+				   "until [ \"$(cat /proc/$!/comm)\" = criu ]; do :; done\nkill -KILL $$\n";
+	struct err e = { 0 };
+	Criu__CriuReq req = CRIU__CRIU_REQ__INIT;
+	char path[64];
+	(void)state;
+	snprintf(path, sizeof(path), "%s/script", folder);
+	assert_int_equal(file_write_atomic(dir, "script", text, sizeof(text) - 1, 0755, false, &e), 0);
+	req.type = CRIU__REQ_TYPE__REQ_VERSION;
+	const struct criu_call call = { .criu = path, .req = &req, .timens_fd = -1, .log_dirfd = -1, .cancel_fd = -1 };
+	assert_null(criu_run(&call, NULL, &e));
+	assert_true(file_exists(dir, "criu"));
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
 static void this_cpu_fits_itself(void **state)
 {
 	struct err e = { 0 };
@@ -214,6 +232,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_cancelled_dump_leaves_the_process_as_it_was, start_child, end_child),
 		cmocka_unit_test_setup_teardown(a_callback_that_fails_ends_the_dump_with_its_error, start_child, end_child),
 		cmocka_unit_test(a_criu_that_is_none_is_told),
+		cmocka_unit_test(a_criu_that_is_killed_leaves_no_helper),
 		cmocka_unit_test(this_cpu_fits_itself),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -186,30 +186,92 @@ static void assert_ended_well(pid_t pid, const char *what)
 		fail_msg("%s: status 0x%x", what, status);
 }
 
+/* A child that waits in calls[i]. */
+static pid_t start_call(size_t i)
+{
+	assert_int_equal(pipe(wake), 0);
+	queue = semget(IPC_PRIVATE, 1, 0600);
+	pid_t pid = fork();
+	if (pid == 0) {
+		sigset_t usr1;
+		sigemptyset(&usr1);
+		sigaddset(&usr1, SIGUSR1);
+		sigprocmask(SIG_BLOCK, &usr1, NULL);
+		_exit(calls[i].run());
+	}
+	wait_in(pid, calls[i].nr);
+	return pid;
+}
+
+static void end_call(pid_t pid, size_t i)
+{
+	wake_up(pid);
+	assert_ended_well(pid, calls[i].name);
+	semctl(queue, 0, IPC_RMID);
+	close(wake[0]);
+	close(wake[1]);
+}
+
 static void each_wait_goes_on(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
-		assert_int_equal(pipe(wake), 0);
-		queue = semget(IPC_PRIVATE, 1, 0600);
-		pid_t pid = fork();
-		if (pid == 0) {
-			sigset_t usr1;
-			sigemptyset(&usr1);
-			sigaddset(&usr1, SIGUSR1);
-			sigprocmask(SIG_BLOCK, &usr1, NULL);
-			_exit(calls[i].run());
-		}
-		wait_in(pid, calls[i].nr);
+		pid_t pid = start_call(i);
 		int before = open_descriptors(pid);
 		for (int k = 0; k < TIMES; k++)
 			take_and_close(pid);
 		assert_int_equal(open_descriptors(pid), before);
-		wake_up(pid);
-		assert_ended_well(pid, calls[i].name);
-		semctl(queue, 0, IPC_RMID);
-		close(wake[0]);
-		close(wake[1]);
+		end_call(pid, i);
+	}
+}
+
+/* Takes one descriptor after the other until it is killed. */
+static pid_t start_asker(pid_t pid, int began)
+{
+	pid_t asker = fork();
+	if (asker == 0) {
+		struct err e = { 0 };
+		uint64_t us;
+		setpgid(0, 0);
+		(void)!write(began, "x", 1);
+		for (;;)
+			close(uffd_of_process(pid, &us, &e));
+	}
+	return asker;
+}
+
+static bool is_traced(pid_t pid)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	auto_free char *text = file_read(AT_FDCWD, path, 1 << 16, NULL, NULL);
+	return text && !strstr(text, "TracerPid:\t0\n");
+}
+
+/* At any moment of the calls that are made in the process; SIGTERM comes to the tracer as well. */
+static void who_asked_may_be_killed(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+		int began[2];
+		char c;
+		assert_int_equal(pipe(began), 0);
+		pid_t pid = start_call(i);
+		int before = open_descriptors(pid);
+		for (int k = 0; k < TIMES; k++) {
+			pid_t asker = start_asker(pid, began[1]);
+			assert_int_equal(read(began[0], &c, 1), 1);
+			struct timespec t = { .tv_nsec = 300000 + 37000 * k };
+			nanosleep(&t, NULL);
+			assert_int_equal(k % 2 ? kill(asker, SIGKILL) : kill(-asker, SIGTERM), 0);
+			assert_int_equal(waitpid(asker, NULL, 0), asker);
+			while (is_traced(pid))
+				poll(NULL, 0, 1);
+		}
+		assert_int_equal(open_descriptors(pid), before);
+		end_call(pid, i);
+		close(began[0]);
+		close(began[1]);
 	}
 }
 
@@ -446,6 +508,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_wait_goes_on),
+		cmocka_unit_test(who_asked_may_be_killed),
 		cmocka_unit_test(all_threads_go_on),
 		cmocka_unit_test(a_filter_of_seccomp_does_not_see_it),
 		cmocka_unit_test(a_process_in_a_user_namespace_is_tracked_too),
