@@ -1,18 +1,31 @@
-/* See client.h: what is the same over both ways (transfer.h). */
+/* libcurl's easy interface, one handle for each client, reused so that a connection is. */
 #include "agent/cli/client.h"
+#include <curl/curl.h>
 #include <string.h>
 #include "agent/cli/cli.h"
-#include "agent/cli/transfer.h"
 #include "api.pb-c.h"
 
+#define MEDIA "application/x-protobuf"
 #define ANSWER_MAX ((size_t)64 << 20)
+#define CONNECT_TIMEOUT_S 10L
 
 struct client {
-	char *base, *socket; /* URL without a path, of https; or a unix socket */
+	CURL *curl;
+	char *base, *socket; /* URL without a path; socket NULL for https */
 	char *cert, *key, *cacert;
-	struct https *https;
 	Davit__Problem *problem; /* of the last failed request */
 	Davit__Error *error;	 /* of the last failed operation */
+};
+
+/* What a transfer hands over and takes. */
+struct transfer {
+	struct client *client;
+	struct buf body;
+	client_take take;
+	client_give give;
+	void *arg;
+	struct err *e;
+	bool failed; /* take() failed: e tells why */
 };
 
 static const char *option_or(const char *given, const char *variable)
@@ -37,7 +50,7 @@ static int set_host(struct client *c, const char *host, struct err *e)
 	if (str_prefix(host, "unix://"))
 		host += strlen("unix://");
 	if (host[0] == '/')
-		return copy(&c->socket, host, e);
+		return copy(&c->socket, host, e) < 0 || copy(&c->base, "http://davit", e) < 0 ? -1 : 0;
 	if (!str_prefix(host, "https://")) {
 		err_field(e, "--host", "\"%s\" is neither unix:///path nor https://host:port", host);
 		return -1;
@@ -46,10 +59,7 @@ static int set_host(struct client *c, const char *host, struct err *e)
 		err_field(e, "--host", "https needs --cert, --key and --cacert");
 		return err_remedy(e, "or $DAVIT_CERT, $DAVIT_KEY, $DAVIT_CACERT");
 	}
-	if (copy(&c->base, host, e) < 0)
-		return -1;
-	c->https = https_open(c->base, c->cert, c->key, c->cacert, e);
-	return c->https ? 0 : -1;
+	return copy(&c->base, host, e);
 }
 
 struct client *client_open(const char *host, const char *cert, const char *key, const char *cacert, struct err *e)
@@ -58,7 +68,10 @@ struct client *client_open(const char *host, const char *cert, const char *key, 
 
 	if (!c)
 		return NULL;
-	if (copy(&c->cert, option_or(cert, "DAVIT_CERT"), e) < 0 || copy(&c->key, option_or(key, "DAVIT_KEY"), e) < 0 ||
+	c->curl = curl_easy_init();
+	if (!c->curl)
+		err_set(e, ERR_RESOURCE, 0, "libcurl does not start");
+	if (!c->curl || copy(&c->cert, option_or(cert, "DAVIT_CERT"), e) < 0 || copy(&c->key, option_or(key, "DAVIT_KEY"), e) < 0 ||
 	    copy(&c->cacert, option_or(cacert, "DAVIT_CACERT"), e) < 0 || set_host(c, option_or(host, "DAVIT_HOST"), e) < 0) {
 		client_close(c);
 		return NULL;
@@ -75,7 +88,7 @@ void client_close(struct client *c)
 {
 	if (!c)
 		return;
-	https_close(c->https);
+	curl_easy_cleanup(c->curl);
 	pb_freep(&c->problem);
 	pb_freep(&c->error);
 	free(c->base);
@@ -86,53 +99,128 @@ void client_close(struct client *c)
 	free(c);
 }
 
-int transfer_take(struct transfer *t, const char *p, size_t n)
+static long status_of(const struct client *c)
 {
-	t->is_told = true;
-	if (t->take && t->status < 300) {
-		if (t->take(t->arg, p, n, t->e) != 0)
-			return -1;
-	} else if (t->body.len + n > ANSWER_MAX) {
-		return err_set(t->e, ERR_LIMIT, 0, "the agent's answer is larger than %zu MiB", ANSWER_MAX >> 20);
-	} else if (buf_append(&t->body, p, n, t->e) < 0) {
-		return -1;
+	long status = 0;
+
+	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
+	return status;
+}
+
+static size_t on_data(char *p, size_t size, size_t n, void *arg)
+{
+	struct transfer *t = arg;
+
+	(void)size;
+	if (t->take && status_of(t->client) < 300) {
+		t->failed = t->take(t->arg, p, n, t->e) != 0;
+		return t->failed ? CURL_WRITEFUNC_ERROR : n;
 	}
-	t->is_told = false;
-	return 0;
+	if (t->body.len + n > ANSWER_MAX || buf_append(&t->body, p, n, NULL) < 0)
+		return CURL_WRITEFUNC_ERROR;
+	return n;
 }
 
-int transfer_no_agent(const char *where, const char *remedy, struct err *e)
+static size_t on_need(char *p, size_t size, size_t n, void *arg)
 {
-	err_set(e, ERR_IO, 0, "no agent answers at %s", where);
-	return err_remedy(e, "%s", remedy);
+	struct transfer *t = arg;
+	ssize_t got = t->give(t->arg, p, size * n);
+
+	return got < 0 ? CURL_READFUNC_ABORT : (size_t)got;
 }
 
-static int problem(struct client *c, const struct transfer *t, struct err *e)
+static int problem(struct client *c, struct transfer *t, struct err *e)
 {
+	long status = status_of(c);
 	const Davit__Problem *p;
 
 	c->problem = pb_unpack(&davit__problem__descriptor, t->body.data, t->body.len, "answer", NULL);
 	p = c->problem;
 	if (!p)
-		return err_set(e, ERR_PROTOCOL, 0, "the agent answered with status %ld and no reason", t->status);
+		return err_set(e, ERR_PROTOCOL, 0, "the agent answered with status %ld and no reason", status);
 	err_set(e, p->code ? err_code_of(p->code) : ERR_INTERNAL, 0, "%s", p->detail ? p->detail : p->title);
 	if (p->field)
 		cli_field(p->field, e->field, sizeof(e->field));
 	return p->remedy ? err_remedy(e, "%s", p->remedy) : -1;
 }
 
-static int request(struct client *c, struct transfer *t, const ProtobufCMessage *in, struct err *e)
+static int transport(const struct client *c, CURLcode code, const char *text, struct err *e)
 {
+	const char *where = c->socket ? c->socket : c->base;
+
+	if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST) {
+		err_set(e, ERR_IO, 0, "no agent answers at %s", where);
+		return err_remedy(e, c->socket ? "is davitd running, and may you use its socket?" : "is davitd running there?");
+	}
+	return err_set(e, code == CURLE_OPERATION_TIMEDOUT ? ERR_TIMEOUT : ERR_IO, 0, "%s: %s", where, text[0] ? text : curl_easy_strerror(code));
+}
+
+static void setup(struct client *c, struct transfer *t, const char *method, const char *url, char *text)
+{
+	curl_easy_reset(c->curl);
+	curl_easy_setopt(c->curl, CURLOPT_URL, url);
+	curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, method);
+	curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(c->curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
+	curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, text);
+	curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_data);
+	curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, t);
+	curl_easy_setopt(c->curl, CURLOPT_PROXY, "");
+	if (c->socket) {
+		curl_easy_setopt(c->curl, CURLOPT_UNIX_SOCKET_PATH, c->socket);
+		return;
+	}
+	curl_easy_setopt(c->curl, CURLOPT_SSLCERT, c->cert);
+	curl_easy_setopt(c->curl, CURLOPT_SSLKEY, c->key);
+	curl_easy_setopt(c->curl, CURLOPT_CAINFO, c->cacert);
+	curl_easy_setopt(c->curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_3);
+}
+
+static int perform(struct client *c, struct transfer *t, const char *text, struct err *e)
+{
+	CURLcode code = curl_easy_perform(c->curl);
+
+	if (t->failed)
+		return -1;
+	/* An answer that came before the body was sent is an answer. */
+	if (code != CURLE_OK && !(t->give && status_of(c) >= 400 && t->body.len))
+		return transport(c, code, text, e);
+	return status_of(c) >= 300 ? problem(c, t, e) : 0;
+}
+
+static int request(struct client *c, struct transfer *t, const char *method, const char *path, const ProtobufCMessage *in, int64_t size,
+		   struct err *e)
+{
+	auto_free char *url = mem_printf(e, "%s%s", c->base, path);
 	auto_buf struct buf body = { 0 };
+	struct curl_slist *headers = curl_slist_append(NULL, "Accept: " MEDIA);
+	char text[CURL_ERROR_SIZE] = "";
+	int r;
 
 	pb_freep(&c->problem);
+	t->client = c;
 	t->e = e;
-	if (in && pb_pack(in, &body, e) < 0)
+	if (!url || (in && pb_pack(in, &body, e) < 0)) {
+		curl_slist_free_all(headers);
 		return -1;
-	t->in = in ? &body : NULL;
-	int rc = c->socket ? transfer_local(c->socket, t) : transfer_https(c->https, t);
-	t->in = NULL;
-	return rc < 0 ? -1 : t->status >= 300 ? problem(c, t, e) : 0;
+	}
+	setup(c, t, method, url, text);
+	headers = curl_slist_append(headers, "Expect:");
+	if (in) {
+		headers = curl_slist_append(headers, "Content-Type: " MEDIA);
+		curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, body.data ? body.data : "");
+		curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE, (long)body.len);
+	}
+	if (t->give) {
+		curl_easy_setopt(c->curl, CURLOPT_UPLOAD, 1L);
+		curl_easy_setopt(c->curl, CURLOPT_READFUNCTION, on_need);
+		curl_easy_setopt(c->curl, CURLOPT_READDATA, t);
+		curl_easy_setopt(c->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)size);
+	}
+	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, headers);
+	r = perform(c, t, text, e);
+	curl_slist_free_all(headers);
+	return r;
 }
 
 static int unpack(const struct transfer *t, const ProtobufCMessageDescriptor *d, void *out, struct err *e)
@@ -146,8 +234,8 @@ static int unpack(const struct transfer *t, const ProtobufCMessageDescriptor *d,
 int client_call(struct client *c, const char *method, const char *path, const ProtobufCMessage *in, const ProtobufCMessageDescriptor *d, void *out,
 		struct err *e)
 {
-	struct transfer t = { .method = method, .path = path };
-	int r = request(c, &t, in, e);
+	struct transfer t = { 0 };
+	int r = request(c, &t, method, path, in, 0, e);
 
 	if (r == 0)
 		r = unpack(&t, d, out, e);
@@ -157,8 +245,8 @@ int client_call(struct client *c, const char *method, const char *path, const Pr
 
 int client_stream(struct client *c, const char *path, client_take take, void *arg, struct err *e)
 {
-	struct transfer t = { .method = "GET", .path = path, .take = take, .arg = arg };
-	int r = request(c, &t, NULL, e);
+	struct transfer t = { .take = take, .arg = arg };
+	int r = request(c, &t, "GET", path, NULL, 0, e);
 
 	buf_free(&t.body);
 	return r;
@@ -167,8 +255,8 @@ int client_stream(struct client *c, const char *path, client_take take, void *ar
 int client_upload(struct client *c, const char *method, const char *path, client_give give, void *arg, int64_t size,
 		  const ProtobufCMessageDescriptor *d, void *out, struct err *e)
 {
-	struct transfer t = { .method = method, .path = path, .give = give, .size = size, .arg = arg };
-	int r = request(c, &t, NULL, e);
+	struct transfer t = { .give = give, .arg = arg };
+	int r = request(c, &t, method, path, NULL, size, e);
 
 	if (r == 0)
 		r = unpack(&t, d, out, e);

@@ -1,4 +1,4 @@
-/* Requests to an agent, over its unix socket or HTTPS with a client certificate (transfer.h). Messages travel as protobuf. */
+/* Requests to an agent, over its unix socket or HTTPS with a client certificate (libcurl). Messages travel as protobuf. */
 #pragma once
 #include <protobuf-c/protobuf-c.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* Two transfers at once, on a connection each. */
+/* Two transfers at once, on a handle each. */
 #include "agent/cli/session.h"
 #include <errno.h>
 #include <poll.h>
@@ -94,7 +94,7 @@ static int put_stdin(struct input *in)
 	return frame_put_delimited(&in->out, &f.base, NULL);
 }
 
-/* Called for more of the body: waits for stdin or a new size. */
+/* Called by libcurl for more of the body: waits for stdin or a new size. */
 static ssize_t give(void *arg, char *buf, size_t cap)
 {
 	struct input *in = arg;

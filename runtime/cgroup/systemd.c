@@ -5,7 +5,7 @@
 #include <string.h>
 #include <systemd/sd-bus.h>
 #include "base/clock.h"
-#include "base/lazy.h"
+#include "runtime/lazy.h"
 
 #define SERVICE "org.freedesktop.systemd1"
 #define OBJECT "/org/freedesktop/systemd1"

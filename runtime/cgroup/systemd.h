@@ -1,6 +1,6 @@
 /* A container's cgroup as a scope of systemd, for hosts on which systemd is to be the only one that makes cgroups (--systemd-cgroup).
  *
- * systemd is asked over D-Bus (libsystemd's sd-bus, loaded only here: base/lazy.h) to start a transient scope with Delegate=yes; what is in the
+ * systemd is asked over D-Bus (libsystemd's sd-bus, loaded only here: runtime/lazy.h) to start a transient scope with Delegate=yes; what is in the
  * scope is then ours, and limits are written to its files as anywhere. Those that systemd knows are told to it as well: it writes them again at a
  * daemon-reload. A scope needs a process to begin with, and the container has none yet, so a holder, a child that only sleeps, stands in until
  * init is there. Without root the user's own systemd is asked.

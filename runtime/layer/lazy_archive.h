@@ -3,7 +3,7 @@
 #pragma once
 #include <archive.h>
 #include <archive_entry.h>
-#include "base/lazy.h"
+#include "runtime/lazy.h"
 
 #define LAZY_ARCHIVE_FUNCTIONS(X)                                                                                                                    \
 	X(archive_entry_copy_pathname)                                                                                                               \

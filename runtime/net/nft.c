@@ -13,7 +13,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/lazy.h"
+#include "runtime/lazy.h"
 
 struct family {
 	const char *name, *type, *loopback;
@@ -23,7 +23,7 @@ static const struct family families[] = {
 	{ "ip6", "ipv6_addr", "::1" },
 };
 
-/* libnftables, loaded with the first rule: most containers publish no port (base/lazy.h). */
+/* libnftables, loaded with the first rule: most containers publish no port (runtime/lazy.h). */
 static struct {
 	__typeof__(nft_ctx_new) *new;
 	__typeof__(nft_ctx_free) *free;

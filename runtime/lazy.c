@@ -1,5 +1,5 @@
 /* See lazy.h. A library stays loaded until the program ends. */
-#include "base/lazy.h"
+#include "runtime/lazy.h"
 #include <dlfcn.h>
 #include <string.h>
 
