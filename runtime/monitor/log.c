@@ -121,7 +121,9 @@ static int write_entries(struct log *l, const struct options *o, const struct io
 		return 0;
 	}
 	if (done >= 0) {
-		(void)!ftruncate(l->fd, (off_t)l->size);
+		/* Where it began, not l->size: somebody may have cut the file to make room. */
+		off_t end = lseek(l->fd, 0, SEEK_CUR);
+		(void)!ftruncate(l->fd, end - done);
 		errno = ENOSPC;
 	}
 	return -1;

@@ -117,6 +117,14 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 	[[ "$(tail -1 "$TMP/log")" == *"stdout F new" ]]
 }
 
+# Whether the monitor has read and logged what the container has written so far: nothing is in the pipe, and it sleeps.
+all_read() {
+	python3 -c 'import array, fcntl, os, sys, termios
+n = array.array("i", [0])
+fcntl.ioctl(os.open(sys.argv[1], os.O_WRONLY), termios.FIONREAD, n)
+sys.exit(n[0] > 0)' "/proc/$(cat "$TMP/pid")/fd/1" && [ "$(awk '{print $3}' "/proc/$(monitor_pid)/stat")" = S ]
+}
+
 @test "a full disk loses log lines, says how many, and not the container or its exit record" {
 	mkdir "$TMP/disk"
 	mount -t tmpfs -o size=64k davit-test "$TMP/disk"
@@ -124,6 +132,7 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 	monitor start "$TMP" --log "$TMP/disk/log" --exit-file "$TMP/disk/exit.json" -- "$LIB/create.py" "$TMP/pid" \
 		sh -c "head -c 300000 /dev/zero | tr '\0' x | fold -w 99; echo; touch $TMP/wrote; while [ ! -e $TMP/go ]; do sleep 0.05; done; echo again; exit 5"
 	retry test -e "$TMP/wrote"
+	retry all_read
 	[ "$(stat -c %s "$TMP/disk/log")" -le 65536 ]
 	[ "$(tail -c 1 "$TMP/disk/log" | od -An -c | tr -d ' ')" = '\n' ]
 	# Room for entries again, but none for the record until the log is cut.
@@ -220,7 +229,7 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 
 @test "a terminal has its size, takes another, and is read like a person's" {
 	monitor start "$TMP" --terminal --rows 33 --columns 77 --log "$TMP/log" -- "$LIB/console.py" "$TMP/pid" \
-		sh -c 'stty size; trap "stty size; exit 6" WINCH; echo ready; while :; do read -r line; echo "said $line"; done'
+		sh -c 'stty size; trap "stty size; exit 6" WINCH; echo ready; read -r line; echo "said $line"; while :; do sleep 0.05; done'
 	retry grep -q ready "$TMP/log"
 	grep -q 'stdout F 33 77' "$TMP/log"
 	[ ! -e "$TMP/attach.sock.console" ]
@@ -292,7 +301,7 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 	[ -f /sys/fs/cgroup/memory/memory.oom_control ] || skip "no memory controller of cgroup v1 is mounted"
 	mkdir "$group"
 	later rmdir "$group"
-	echo $((32 << 20)) > "$group/memory.limit_in_bytes"
+	echo $((64 << 20)) > "$group/memory.limit_in_bytes"
 	# It waits to be started, as a container does: the monitor looks for its cgroup while it lives.
 	# The limit leaves room for starting python: an exec that fails for lack of memory ends in SIGKILL too, and is counted by nobody.
 	printf 'until [ -e %s/go ]; do sleep 0.02; done\nexec python3 -c "x = bytearray(256 << 20)"\n' "$TMP" > "$TMP/greedy"
