@@ -41,7 +41,7 @@ there_and_back() { # NAME
 			http { access_log off; sendfile on; client_body_temp_path /tmp/b; proxy_temp_path /tmp/p; fastcgi_temp_path /tmp/f; uwsgi_temp_path /tmp/u;
 				scgi_temp_path /tmp/s; server { listen 80; root /tmp/www; } }" >/tmp/conf
 		chmod 755 /tmp/www; exec nginx -c /tmp/conf' >/dev/null
-	retry eval 'in_host switch curl -fs --max-time 1 -o /dev/null -r 0-9 http://10.91.0.60/next'
+	retry eval 'in_host switch curl -fs --max-time 10 -o /dev/null -r 0-9 http://10.91.0.60/next'
 	local sum
 	sum=$(davit_on a exec web sha256sum /tmp/www/big | cut -d' ' -f1)
 	nsenter "--net=/run/netns/dv$HOSTS_TAG-switch" -- curl -sS --max-time 300 --limit-rate 4M -w '%{http_code} %{num_connects}\n' \

@@ -176,11 +176,12 @@ print(d.execute('select count(*) > 0 from event').fetchone()[0])")" = 1 ]
 	agent_start
 	davit run --detach --name tied --image base -- /bin/sleep 1000 >/dev/null
 	[ "$(api GET /v1/containers/tied/mobility | jq '.memoryBytes > 0 and (.obstacles | not)')" = true ]
-	davit exec tied /bin/sleep 3 3>&- &
+	davit exec tied /bin/sh -c 'until [ -e /tmp/done ]; do sleep 0.05; done' 3>&- &
 	local session=$! told
-	told() { timeout 0.5 curl -sN --unix-socket "$AGENT/run/davit.sock" 'http://localhost/v1/events?container=tied&after=0' | grep -qx "event: container.$1"; }
+	told() { timeout 1 curl -sN --unix-socket "$AGENT/run/davit.sock" 'http://localhost/v1/events?container=tied&after=0' | grep -qx "event: container.$1"; }
 	retry told immobile
 	api GET /v1/containers/tied/mobility | jq -e '.obstacles[0] | .kind == "exec_session" and .remedy'
+	davit exec tied /bin/touch /tmp/done
 	wait "$session" || true
 	retry told mobile
 	mv "$AGENT/kept.json" "$AGENT/davitd.json"
@@ -190,7 +191,7 @@ print(d.execute('select count(*) > 0 from event').fetchone()[0])")" = 1 ]
 
 @test "each thing that happens to a container is told once" {
 	davit run --detach --name told --image base -- /bin/true >/dev/null
-	events() { timeout 0.5 curl -sN --unix-socket "$AGENT/run/davit.sock" 'http://localhost/v1/events?container=told&after=0' | sed -n 's/^event: container.//p' | paste -sd' '; }
+	events() { timeout 1 curl -sN --unix-socket "$AGENT/run/davit.sock" 'http://localhost/v1/events?container=told&after=0' | sed -n 's/^event: container.//p' | paste -sd' '; }
 	retry eval '[ "$(events)" = "created started exited" ]'
 	davit rm told
 	retry eval '[ "$(events)" = "created started exited removed" ]'
@@ -227,13 +228,17 @@ print(d.execute('select count(*) > 0 from event').fetchone()[0])")" = 1 ]
 @test "events can be resumed after the last one seen" {
 	local last
 	davit run --detach --name seen --image base -- /bin/sleep 1000 >/dev/null
-	timeout 3 curl -sN --unix-socket "$AGENT/run/davit.sock" 'http://localhost/v1/events?after=1' >"$AGENT/events" || true
-	grep -q '^event: container.started' "$AGENT/events"
+	heard() { # EVENT OPTION…: what a reader is told in a second has it
+		local what=$1
+		shift
+		timeout 1 curl -sN --unix-socket "$AGENT/run/davit.sock" "$@" >"$AGENT/events"
+		grep -q "^event: container.$what" "$AGENT/events"
+	}
+	retry heard started 'http://localhost/v1/events?after=1'
 	last=$(grep '^id: ' "$AGENT/events" | tail -1 | cut -c5-)
 	davit rm --force seen
-	timeout 3 curl -sN -H "Last-Event-ID: $last" --unix-socket "$AGENT/run/davit.sock" http://localhost/v1/events >"$AGENT/events" || true
+	retry heard removed -H "Last-Event-ID: $last" http://localhost/v1/events
 	[ "$(grep '^id: ' "$AGENT/events" | head -1 | cut -c5-)" = $((last + 1)) ]
-	grep -q '^event: container.removed' "$AGENT/events"
 }
 
 @test "addresses and ports are given once and come free with the container" {
@@ -263,7 +268,7 @@ print(d.execute('select count(*) > 0 from event').fetchone()[0])")" = 1 ]
 @test "a container that ended while no davitd was there is told with its exit code" {
 	davit run --detach --name ends --image base -- /bin/sh -c 'sleep 0.5; exit 4' >/dev/null
 	agent_stop KILL
-	sleep 1
+	retry test -s "$AGENT/state/containers/ends/exit.json"
 	agent_start
 	[ "$(davit inspect ends | jq -r '.state, .exitCode')" = "$(printf 'stopped\n4')" ]
 }

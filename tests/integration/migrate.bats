@@ -32,8 +32,7 @@ counts() { [ "$(davit_on "$1" exec "$2" /bin/cat /t/n 2>/dev/null || echo 0)" -g
 goes_on() { # HOST NAME
 	local before
 	before=$(davit_on "$1" exec "$2" /bin/cat /t/n)
-	sleep 0.1
-	[ "$(davit_on "$1" exec "$2" /bin/cat /t/n)" -gt "$before" ]
+	retry eval '[ "$(davit_on '"$1"' exec '"$2"' /bin/cat /t/n)" -gt '"$before"' ]'
 }
 memory_limit() { # HOST NAME: as its cgroup has it
 	local pid path

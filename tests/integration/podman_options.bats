@@ -174,17 +174,15 @@ lifecycle() {
 }
 
 saved() {
-	run_in -d --name c davit-test sh -c 'i=0; while :; do i=$((i+1)); echo $i >/tmp/n; usleep 20000; done' >/dev/null
+	run_in -d --name c davit-test sh -c 'i=0; while :; do i=$((i+1)); echo $i >/tmp/n.new; mv /tmp/n.new /tmp/n; usleep 20000; done' >/dev/null
 	retry pod exec c test -s /tmp/n
 	pod container checkpoint --export "$TMP/c.tar" c >/dev/null && echo saved
 	pod inspect --format '{{.State.Status}}' c
-	local before after
+	local before
 	pod rm --force --time 0 c >/dev/null
 	pod container restore --import "$TMP/c.tar" >/dev/null && echo restored
 	before=$(pod exec c cat /tmp/n)
-	sleep 0.3
-	after=$(pod exec c cat /tmp/n)
-	[ "${after:-0}" -gt "${before:-0}" ] && echo "counts on"
+	retry eval '[ "$(pod exec c cat /tmp/n)" -gt "$before" ]' && echo "counts on"
 	pod rm --force --time 0 c >/dev/null
 }
 

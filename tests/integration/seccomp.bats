@@ -97,7 +97,7 @@ filter() {
 	[ -x /usr/bin/redis-server ] || skip "redis-server is not installed"
 	"$BATS_TEST_DIRNAME/../lib/image.sh" "$TMP/redis.tar" "$(readlink -f /usr/bin/redis-server)=/usr/bin/redis-server" /usr/bin/redis-cli
 	tar -C "$TMP/bundle/rootfs" -xf "$TMP/redis.tar"
-	args sh -c 'redis-server --port 0 --maxclients 100 --unixsocket /tmp/s --save "" --daemonize no >/tmp/log 2>&1 & for i in $(seq 100); do redis-cli -s /tmp/s ping 2>/dev/null | grep -q PONG && break; sleep 0.05; done; redis-cli -s /tmp/s set k v; redis-cli -s /tmp/s bgsave; redis-cli -s /tmp/s shutdown nosave; wait; cat /tmp/log'
+	args sh -c 'redis-server --port 0 --maxclients 100 --unixsocket /tmp/s --save "" --daemonize no >/tmp/log 2>&1 & for i in $(seq 1200); do redis-cli -s /tmp/s ping 2>/dev/null | grep -q PONG && break; sleep 0.05; done; redis-cli -s /tmp/s set k v; redis-cli -s /tmp/s bgsave; redis-cli -s /tmp/s shutdown nosave; wait; cat /tmp/log'
 	run run_one
 	[[ "$output" == *OK* ]]
 	[[ "$output" == *"Background saving started"* ]]

@@ -46,7 +46,7 @@ near() { [ $(($1 > $2 ? $1 - $2 : $2 - $1)) -le "$3" ]; }
 	# the offsets have shrunk by the time in between, of which the pause is known
 	[ "$m" -lt $((5000000000000 - (after[0] - before[0]))) ]
 	[ "$b" -lt $((9000000000000 - (after[1] - before[1]))) ]
-	near "$m" 5000000000000 3000000000
+	near "$m" 5000000000000 60000000000
 }
 
 @test "offsets are set to the nanosecond" {
@@ -86,8 +86,8 @@ near() { [ $(($1 > $2 ? $1 - $2 : $2 - $1)) -le "$3" ]; }
 	local in out
 	read -ra out < <(outside)
 	read -ra in < <(inside)
-	near "${in[0]}" $((out[0] + 1000000000000)) 1000000000
-	near "${in[1]}" $((out[1] + 2000000000000)) 1000000000
+	near "${in[0]}" $((out[0] + 1000000000000)) 60000000000
+	near "${in[1]}" $((out[1] + 2000000000000)) 60000000000
 }
 
 @test "it is known as the same container, whatever its clocks say" {

@@ -25,7 +25,7 @@
 #define REGION (ARENA_REGION_PAGES * PAGE)
 #define PID 7
 #define LIMIT (64UL << 20)
-#define WAIT_MS 10000
+#define WAIT_MS 60000
 
 struct world {
 	char dir[64];

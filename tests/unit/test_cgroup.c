@@ -85,7 +85,7 @@ static pid_t start_in(const struct cgroup *c, bool fork_on)
 	}
 	assert_true(child > 0);
 	size_t n = 0;
-	for (int i = 0; i < 2000 && n < (fork_on ? 3U : 1U); i++) {
+	for (int i = 0; i < 60000 && n < (fork_on ? 3U : 1U); i++) {
 		auto_free pid_t *pids = NULL;
 		assert_int_equal(cgroup_pids(c, &pids, &n, &e), 0);
 		usleep(1000);

@@ -262,8 +262,8 @@ static void clocks_stand_still_unless_asked_otherwise(void **state)
 	assert_int_equal(clocks_record(dir, &s, true, &e), 0);
 	assert_int_equal(clocks_plan(dir, NULL, true, &plan, &e), 0);
 	assert_true(plan.make);
-	assert_true(plan.off.monotonic <= 1000 * NSEC_PER_SEC && plan.off.monotonic > 999 * NSEC_PER_SEC);
-	assert_true(plan.off.boottime <= 2000 * NSEC_PER_SEC && plan.off.boottime > 1999 * NSEC_PER_SEC);
+	assert_true(plan.off.monotonic <= 1000 * NSEC_PER_SEC && plan.off.monotonic > 900 * NSEC_PER_SEC);
+	assert_true(plan.off.boottime <= 2000 * NSEC_PER_SEC && plan.off.boottime > 1900 * NSEC_PER_SEC);
 	struct timens_offsets wanted = { 5, 6 };
 	assert_int_equal(clocks_plan(dir, &wanted, true, &plan, &e), 0);
 	assert_int_equal(plan.off.monotonic, 5);

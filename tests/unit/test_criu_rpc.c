@@ -83,7 +83,7 @@ static int end_child(void **state)
 static bool goes_on(void)
 {
 	uint64_t from = *counter;
-	for (int i = 0; i < 2000 && *counter < from + 5; i++)
+	for (int i = 0; i < 60000 && *counter < from + 5; i++)
 		usleep(1000);
 	return *counter >= from + 5;
 }
