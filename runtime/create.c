@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/proc.h"
-#include "proto/json.h"
+#include "runtime/config.h"
 #include "runtime/namespace.h"
 #include "runtime/landlock.h"
 #include "runtime/net/net.h"
@@ -42,7 +42,7 @@ Davit__OciSpec *container_load_spec(const char *bundle, struct buf *text, struct
 		return NULL;
 	}
 	b->cap = b->len + 1;
-	spec = json_parse(&davit__oci_spec__descriptor, b->data, b->len, JSON_KEEP, NULL, e);
+	spec = config_parse(b->data, b->len, e);
 	if (!spec) {
 		err_prefix(e, "config.json");
 		return NULL;
@@ -161,7 +161,7 @@ static int make(struct create *c, const char *id, struct err *e)
 		return -1;
 	const char *path = l ? l->cgroups_path : NULL;
 	const Davit__OciResources *r = l ? l->resources : NULL;
-	if (c->rt->systemd_cgroup ? cgroup_create_systemd(path, id, r, &c->cgroup, e) < 0 : cgroup_create(path, id, r, &c->cgroup, e) < 0)
+	if (c->rt->systemd_cgroup ? cgroup_create_systemd(c->spec, id, &c->cgroup, e) < 0 : cgroup_create(path, id, r, &c->cgroup, e) < 0)
 		return -1;
 	if (cgroup_delegate(c->cgroup, c->spec, e) < 0)
 		return -1;

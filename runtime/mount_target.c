@@ -177,11 +177,40 @@ static int set_attributes(int fd, uint64_t set, uint64_t clear, struct err *e)
 	return mount_setattr(fd, "", AT_EMPTY_PATH, &a, sizeof(a)) < 0 ? err_sys(e, errno, "set mount attributes") : 0;
 }
 
+/* Options of the filesystem itself, like a tmpfs's size. */
+static int reconfigure(const struct mount *m, int fd, struct err *e)
+{
+	auto_close int fs = fspick(fd, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
+
+	if (fs < 0)
+		return err_sys(e, errno, "change the filesystem");
+	for (size_t i = 0; i < m->options.data.n; i++)
+		if (fs_option(fs, m->options.data.v[i]) < 0)
+			return fs_fail(fs, errno, "change", m->options.data.v[i], e);
+	return fsconfig(fs, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0 ? fs_fail(fs, errno, "change the filesystem of", m->spec->destination, e)
+									 : 0;
+}
+
+/* What is not named stays. As with mount(2), a bind remount is about the mount alone and passes over options of the filesystem. */
 static int remount(const struct mount *m, int rootfd, struct err *e)
 {
+	struct mount_attr all = { .attr_set = m->options.rec_set, .attr_clr = m->options.rec_clear };
 	auto_close int fd = path_open_in(rootfd, m->spec->destination, O_PATH, 0, e);
+	struct statx st;
 
-	return fd < 0 ? -1 : set_attributes(fd, m->options.set, m->options.clear, e);
+	if (fd < 0)
+		return -1;
+	if (statx(fd, "", AT_EMPTY_PATH, 0, &st) < 0 || !(st.stx_attributes & STATX_ATTR_MOUNT_ROOT)) {
+		err_set(e, ERR_INVALID, 0, "nothing is mounted there that could be remounted");
+		return err_remedy(e, "leave the option remount away, or let the mount before it stand at this destination");
+	}
+	if (set_attributes(fd, m->options.set, m->options.clear, e) < 0)
+		return -1;
+	if (mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &all, sizeof(all)) < 0)
+		return err_sys(e, errno, "set mount attributes");
+	if (m->options.propagation && mount_propagate(fd, m->options.propagation, m->options.propagation_rec) < 0)
+		return err_sys(e, errno, "set mount propagation");
+	return m->options.bind || m->options.data.n == 0 ? 0 : reconfigure(m, fd, e);
 }
 
 /* v1 controllers that are mounted together are also found by each one's name. */

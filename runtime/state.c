@@ -10,9 +10,9 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/proc.h"
-#include "proto/json.h"
 #include "proto/pb.h"
 #include "runtime/cgroup/cgroup.h"
+#include "runtime/config.h"
 
 #define STATE_FILE "state.pb"
 #define SPEC_FILE "config.json"
@@ -127,7 +127,7 @@ Davit__OciSpec *state_spec(const struct state_dir *d, struct err *e)
 	size_t n = 0;
 	auto_free char *text = file_read(d->fd, SPEC_FILE, SPEC_MAX, &n, e);
 
-	return text ? json_parse(&davit__oci_spec__descriptor, text, n, JSON_KEEP, NULL, e) : NULL;
+	return text ? config_parse(text, n, e) : NULL;
 }
 
 bool state_init_alive(const Davit__RuntimeState *s)

@@ -186,6 +186,10 @@ static void check_unsupported(const Davit__OciLinux *l, struct problems *p)
 {
 	if (l->intel_rdt)
 		problem(p, "linux.intelRdt", "leave it away", "not supported");
+	if (l->memory_policy)
+		problem(p, "linux.memoryPolicy", "leave it away, or use cpu.mems", "not supported");
+	if (l->n_net_devices)
+		problem(p, "linux.netDevices", "leave it away, or move the device from a createRuntime hook", "not supported");
 	if (l->personality && schedule_domain(l->personality->domain) < 0)
 		problem(p, "linux.personality.domain", "use LINUX or LINUX32", "unknown domain \"%s\"",
 			l->personality->domain ? l->personality->domain : "");

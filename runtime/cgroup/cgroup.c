@@ -192,27 +192,31 @@ void cgroup_settle(struct cgroup *c)
 	c->holder = 0;
 }
 
-static int start_scope(struct cgroup *c, const char *path, const char *id, const Davit__OciResources *r, struct err *e)
+static int start_scope(struct cgroup *c, const Davit__OciSpec *spec, const char *id, const Davit__OciResources *r, struct err *e)
 {
 	auto_free char *slice = NULL, *unit = NULL;
+	auto_properties struct properties list = { 0 };
 
 	c->user = rootless_is();
-	if (systemd_names(path, id, c->user, &slice, &unit, e) < 0 || start_holder(c, e) < 0)
+	if (properties_of_resources(r, &list, e) < 0 || properties_of_annotations(spec, &list, e) < 0)
 		return -1;
-	auto_free char *group = systemd_start(slice, unit, c->user, c->holder, r, e);
+	if (systemd_names(spec->linux ? spec->linux->cgroups_path : NULL, id, c->user, &slice, &unit, e) < 0 || start_holder(c, e) < 0)
+		return -1;
+	auto_free char *group = systemd_start(slice, unit, c->user, c->holder, &list, e);
 	if (!group)
 		return -1;
 	c->unit = steal_ptr(&unit);
 	return adopt_scope(c, group, r, e);
 }
 
-int cgroup_create_systemd(const char *path, const char *id, const Davit__OciResources *r, struct cgroup **out, struct err *e)
+int cgroup_create_systemd(const Davit__OciSpec *spec, const char *id, struct cgroup **out, struct err *e)
 {
+	const Davit__OciResources *r = spec->linux ? spec->linux->resources : NULL;
 	auto_cgroup struct cgroup *c = mem_new(1, sizeof(*c), e);
 
 	if (!c || (r && plan_check(r, e) < 0) || host_find(c, e) < 0)
 		return -1;
-	if (start_scope(c, path, id, r, e) < 0) {
+	if (start_scope(c, spec, id, r, e) < 0) {
 		cgroup_settle(c);
 		if (c->unit)
 			systemd_stop(c->unit, c->user, NULL);

@@ -20,9 +20,9 @@ int cgroup_host_controllers(struct strv *out, struct err *e);
  * "davit/ID") and sets the resources (may be NULL). ERR_EXISTS: a cgroup with processes is there. What was made is removed again on failure. Who is
  * no root gets those hierarchies in which it may make cgroups, perhaps none: cgroup_is_none(). */
 int cgroup_create(const char *path, const char *id, const Davit__OciResources *r, struct cgroup **out, struct err *e);
-/* The same as a scope of systemd, whose path is "SLICE:PREFIX:NAME" (runtime/cgroup/systemd.h). Until cgroup_settle() a child of the caller keeps the
- * scope alive: to be called when the container's first process is in it. */
-int cgroup_create_systemd(const char *path, const char *id, const Davit__OciResources *r, struct cgroup **out, struct err *e);
+/* The same as a scope of systemd, with the spec's path, "SLICE:PREFIX:NAME", its resources and its annotations (runtime/cgroup/properties.h). Until
+ * cgroup_settle() a child of the caller keeps the scope alive: to be called when the container's first process is in it. */
+int cgroup_create_systemd(const Davit__OciSpec *spec, const char *id, struct cgroup **out, struct err *e);
 void cgroup_settle(struct cgroup *c);
 /* The cgroup that a state tells of. */
 int cgroup_open(const Davit__RuntimeState *s, struct cgroup **out, struct err *e);

@@ -19,6 +19,7 @@ static struct {
 	__typeof__(sd_bus_match_signal) *match_signal;
 	__typeof__(sd_bus_message_new_method_call) *new_call;
 	__typeof__(sd_bus_message_append) *append;
+	__typeof__(sd_bus_message_append_array) *append_array;
 	__typeof__(sd_bus_message_open_container) *open_container;
 	__typeof__(sd_bus_message_close_container) *close_container;
 	__typeof__(sd_bus_message_read) *read;
@@ -38,6 +39,7 @@ static const struct lazy_function functions[] = {
 	{ "sd_bus_match_signal", &api.match_signal },
 	{ "sd_bus_message_new_method_call", &api.new_call },
 	{ "sd_bus_message_append", &api.append },
+	{ "sd_bus_message_append_array", &api.append_array },
 	{ "sd_bus_message_open_container", &api.open_container },
 	{ "sd_bus_message_close_container", &api.close_container },
 	{ "sd_bus_message_read", &api.read },
@@ -142,42 +144,52 @@ static int run_job(struct session *s, sd_bus_message *m, const char *what, const
 		if ((rc) >= 0)                                                                                                                       \
 			(rc) = api.append((m), "(sv)", (name), (type), (value));                                                                     \
 	} while (0)
-#define LIMIT(m, rc, name, value) PROPERTY(m, rc, name, "t", (value) < 0 ? UINT64_MAX : (uint64_t)(value))
 
-static int add_memory(sd_bus_message *m, const Davit__OciMemory *o, int rc)
+static int add_value(sd_bus_message *m, const struct property *p)
 {
-	if (o->has_limit && o->limit)
-		LIMIT(m, rc, "MemoryMax", o->limit);
-	if (o->has_reservation && o->reservation)
-		LIMIT(m, rc, "MemoryLow", o->reservation);
-	if (o->has_swap && o->swap && o->has_limit && o->limit > 0)
-		LIMIT(m, rc, "MemorySwapMax", o->swap < 0 ? -1 : o->swap - o->limit);
-	return rc;
+	int rc = 0;
+
+	switch (p->type[0]) {
+	case 'a':
+		if (p->type[1] == 'y')
+			return api.append_array(m, 'y', p->bytes.data, p->bytes.len);
+		rc = api.open_container(m, 'a', "s");
+		for (size_t i = 0; i < p->words.n && rc >= 0; i++)
+			rc = api.append(m, "s", p->words.v[i]);
+		return rc < 0 ? rc : api.close_container(m);
+	case 's':
+	case 'o':
+	case 'g':
+		return api.append(m, p->type, p->words.v[0]);
+	case 'd':
+		return api.append(m, "d", p->real);
+	case 'x':
+	case 't':
+		return api.append(m, p->type, p->number);
+	default:
+		return api.append(m, p->type, (int)p->number); /* smaller types go as int through the ellipsis */
+	}
 }
 
-static int add_cpu(sd_bus_message *m, const Davit__OciCpu *o, int rc)
+static int add_property(sd_bus_message *m, const struct property *p)
 {
-	uint64_t period = o->has_period && o->period ? o->period : 100000;
+	int rc = api.open_container(m, 'r', "sv");
 
-	if (o->has_shares && o->shares)
-		PROPERTY(m, rc, "CPUWeight", "t", weight_of_shares(o->shares));
-	if (o->has_period && o->period)
-		PROPERTY(m, rc, "CPUQuotaPeriodUSec", "t", period);
-	/* Rounded up to 10 ms in a second, as systemd takes it; the file has the exact value. */
-	if (o->has_quota && o->quota)
-		PROPERTY(m, rc, "CPUQuotaPerSecUSec", "t",
-			 o->quota < 0 ? UINT64_MAX : (((uint64_t)o->quota * 1000000 / period) + 9999) / 10000 * 10000);
-	return rc;
+	if (rc >= 0)
+		rc = api.append(m, "s", p->name);
+	if (rc >= 0)
+		rc = api.open_container(m, 'v', p->type);
+	if (rc >= 0)
+		rc = add_value(m, p);
+	if (rc >= 0)
+		rc = api.close_container(m);
+	return rc < 0 ? rc : api.close_container(m);
 }
 
-static int add_limits(sd_bus_message *m, const Davit__OciResources *r, int rc)
+static int add_properties(sd_bus_message *m, const struct properties *list, int rc)
 {
-	if (r && r->memory)
-		rc = add_memory(m, r->memory, rc);
-	if (r && r->cpu)
-		rc = add_cpu(m, r->cpu, rc);
-	if (r && r->pids && r->pids->has_limit && r->pids->limit)
-		LIMIT(m, rc, "TasksMax", r->pids->limit);
+	for (size_t i = 0; i < list->n && rc >= 0; i++)
+		rc = add_property(m, &list->v[i]);
 	return rc;
 }
 
@@ -207,7 +219,7 @@ int systemd_names(const char *path, const char *id, bool user, char **slice, cha
 		return err_remedy(e, "write for example \"system.slice:davit:%s\"", id);
 	}
 	*prefix++ = *name++ = 0;
-	*slice = mem_strdup(*text ? text : user ? "user.slice" : "system.slice", e);
+	*slice = mem_strdup(str_eq(text, "-") ? "-.slice" : *text ? text : user ? "user.slice" : "system.slice", e);
 	*unit = *prefix ? mem_printf(e, "%s-%s.scope", prefix, name) : mem_printf(e, "%s.scope", name);
 	return *slice && *unit ? 0 : -1;
 }
@@ -226,7 +238,7 @@ static char *control_group(struct session *s, const char *unit, struct err *e)
 	return path;
 }
 
-char *systemd_start(const char *slice, const char *unit, bool user, pid_t holder, const Davit__OciResources *r, struct err *e)
+char *systemd_start(const char *slice, const char *unit, bool user, pid_t holder, const struct properties *properties, struct err *e)
 {
 	auto_session struct session s = { 0 };
 	sd_bus_message *m = NULL;
@@ -238,7 +250,7 @@ char *systemd_start(const char *slice, const char *unit, bool user, pid_t holder
 		rc = api.append(m, "ss", unit, "fail");
 	if (rc >= 0)
 		rc = api.open_container(m, 'a', "(sv)");
-	rc = add_limits(m, r, rc < 0 ? rc : add_scope(m, slice, unit, holder, rc));
+	rc = add_properties(m, properties, rc < 0 ? rc : add_scope(m, slice, unit, holder, rc));
 	if (rc >= 0)
 		rc = api.close_container(m);
 	if (rc >= 0)
@@ -254,17 +266,18 @@ char *systemd_start(const char *slice, const char *unit, bool user, pid_t holder
 int systemd_set(const char *unit, bool user, const Davit__OciResources *r, struct err *e)
 {
 	auto_session struct session s = { 0 };
+	auto_properties struct properties list = { 0 };
 	sd_bus_error error = SD_BUS_ERROR_NULL;
 	sd_bus_message *m = NULL;
 
-	if (session_open(&s, user, e) < 0)
+	if (properties_of_resources(r, &list, e) < 0 || session_open(&s, user, e) < 0)
 		return -1;
 	int rc = api.new_call(s.bus, &m, SERVICE, OBJECT, MANAGER, "SetUnitProperties");
 	if (rc >= 0)
 		rc = api.append(m, "sb", unit, 1);
 	if (rc >= 0)
 		rc = api.open_container(m, 'a', "(sv)");
-	rc = add_limits(m, r, rc);
+	rc = add_properties(m, &list, rc);
 	if (rc >= 0)
 		rc = api.close_container(m);
 	if (rc >= 0)

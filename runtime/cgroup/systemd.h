@@ -7,11 +7,13 @@
  * Sources: org.freedesktop.systemd1(5), systemd.resource-control(5), "The New Control Group Interfaces" (systemd.io). */
 #pragma once
 #include "runtime/cgroup/internal.h"
+#include "runtime/cgroup/properties.h"
 
-/* The unit of an OCI cgroupsPath "SLICE:PREFIX:NAME" (NULL: ":davit:ID"): owned names. ERR_INVALID: linux.cgroupsPath. */
+/* The unit of an OCI cgroupsPath "SLICE:PREFIX:NAME" (NULL: ":davit:ID"; a SLICE of "-" is the root one): owned names. ERR_INVALID:
+ * linux.cgroupsPath. */
 int systemd_names(const char *path, const char *id, bool user, char **slice, char **unit, struct err *e);
 /* Starts the scope with a process in it and returns its path below the root of each hierarchy. Owned, or NULL. */
-char *systemd_start(const char *slice, const char *unit, bool user, pid_t holder, const Davit__OciResources *r, struct err *e);
+char *systemd_start(const char *slice, const char *unit, bool user, pid_t holder, const struct properties *properties, struct err *e);
 /* Tells systemd of changed limits. */
 int systemd_set(const char *unit, bool user, const Davit__OciResources *r, struct err *e);
 /* Ends the scope, if it is still there, and waits until systemd has done so. */

@@ -5,7 +5,9 @@
 #include "proto/json.h"
 #include "proto/pb.h"
 #include "runtime/caps.h"
+#include "runtime/cgroup/properties.h"
 #include "runtime/cli/cli.h"
+#include "runtime/criu/options.h"
 #include "runtime/landlock.h"
 #include "runtime/lsm.h"
 #include "runtime/mount_options.h"
@@ -15,7 +17,8 @@
 
 static const char *const hooks[] = { "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop" };
 
-static const char *const heeded_annotations[] = { LANDLOCK_ANNOTATION, LANDLOCK_ANNOTATION ".", SUPERVISE_ANNOTATION, SUPERVISE_ANNOTATION "." };
+static const char *const heeded_annotations[] = { LANDLOCK_ANNOTATION,	    LANDLOCK_ANNOTATION ".", SUPERVISE_ANNOTATION,
+						  SUPERVISE_ANNOTATION ".", PROPERTY_ANNOTATION,     CRIU_CONFIG_ANNOTATION };
 
 static int add_enabled(Davit__OciEnabled **field, bool enabled, struct err *e)
 {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "base/log.h"
 #include "proto/pb.h"
+#include "runtime/annotation.h"
 #include "runtime/namespace.h"
 
 #define SHM_FOLDER "/dev/shm/davit-criu"
@@ -40,10 +41,26 @@ static void set_flags(const Davit__OciSpec *spec, const struct criu_choices *c, 
 	}
 }
 
+/* A dump without pages of its own has a file of ours already. */
+static int set_config(const Davit__OciSpec *spec, Criu__CriuOpts *opts, struct err *e)
+{
+	const char *path = annotation_of_spec(spec, CRIU_CONFIG_ANNOTATION);
+
+	if (!path || !*path || opts->config_file)
+		return 0;
+	if (*path != '/' || access(path, R_OK) < 0) {
+		err_field(e, "annotations." CRIU_CONFIG_ANNOTATION, "%s: %s", path, *path == '/' ? strerror(errno) : "not an absolute path");
+		return err_remedy(e, "name a file that is there, with options of criu(8)");
+	}
+	return pb_set_str(&opts->config_file, path, e);
+}
+
 int criu_opts_common(const Davit__OciSpec *spec, const struct criu_choices *c, int work_dirfd, const char *log_file, Criu__CriuOpts *opts,
 		     struct err *e)
 {
 	set_flags(spec, c, opts);
+	if (set_config(spec, opts, e) < 0)
+		return -1;
 	opts->has_work_dir_fd = opts->has_log_level = opts->has_manage_cgroups_mode = true;
 	opts->work_dir_fd = work_dirfd;
 	opts->log_level = log_level() == LOG_LEVEL_DEBUG ? 4 : LOG_LEVEL_CRIU;

@@ -8,6 +8,9 @@
 /* Deleted files that are still open travel inside the images up to this size. */
 #define CRIU_GHOST_LIMIT (64 << 20)
 
+/* As in runc: a file of options for criu, which go before ours. Empty: none. */
+#define CRIU_CONFIG_ANNOTATION "org.criu.config"
+
 struct criu_choices {
 	bool tcp_established, tcp_close, ext_unix_sk, shell_job, file_locks, lazy_pages, auto_dedup;
 	const char *lsm_profile, *lsm_mount_context;

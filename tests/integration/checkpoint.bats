@@ -311,6 +311,20 @@ print(os.fstat(fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0xb701)).st_ino)' 
 	counts_on
 }
 
+@test "criu takes its options from the file that the annotation names" {
+	printf 'log-file named-by-the-file.log\n' >"$TMP/criu.conf"
+	edit ".annotations[\"org.criu.config\"] = \"$TMP/criu.conf\""
+	counter
+	saved --leave-running --work-path "$TMP/work"
+	[ -e "$TMP/work/named-by-the-file.log" ]
+	rm -rf "$TMP/images"
+	rm "$TMP/criu.conf"
+	run saved --leave-running
+	[ "$status" = 1 ]
+	[[ $output == *org.criu.config*criu.conf* ]]
+	counts_on
+}
+
 @test "wrong options of checkpoint are refused with their names, before the container is touched" {
 	writable
 	edit "$(args sh -c "$COUNTER")"

@@ -42,6 +42,8 @@ refused() {
 	refused '.process.execCPUAffinity = {"initial": "0-"}' process.execCPUAffinity.initial
 	refused '.linux.personality = {"domain": "SOLARIS"}' linux.personality.domain
 	refused '.linux.intelRdt = {"closID": "x"}' linux.intelRdt
+	refused '.linux.memoryPolicy = {"mode": "MPOL_BIND", "nodes": "0"}' linux.memoryPolicy
+	refused '.linux.netDevices = {"eth0": {"name": "inside"}}' linux.netDevices
 	refused '.process.scheduler = {"policy": "SCHED_NONSENSE"}' process.scheduler.policy
 	refused 'del(.root)' root.path
 	refused '.root.path = "nowhere"' root.path
@@ -61,7 +63,8 @@ refused() {
 	refused '.linux.rootfsPropagation = "sideways"' linux.rootfsPropagation
 	refused '.linux.seccomp = {"defaultAction": "SCMP_ACT_NONSENSE"}' linux.seccomp.defaultAction
 	refused '.linux.resources.pids = {"limit": -5}' linux.resources.pids.limit
-	refused '.mounts += [{"destination": "relative", "type": "tmpfs", "source": "t"}]' 'mounts[7].destination'
+	refused '.mounts += [{"destination": "", "type": "tmpfs", "source": "t"}]' 'mounts[7].destination'
+	refused '.mounts += [{"destination": "a/../../b", "type": "tmpfs", "source": "t"}]' 'mounts[7].destination'
 	refused '.mounts += [{"destination": "/a/../b", "type": "tmpfs", "source": "t"}]' 'mounts[7].destination'
 	refused '.mounts += [{"destination": "/", "type": "tmpfs", "source": "t"}]' 'mounts[7].destination'
 	refused '.mounts += [{"destination": "/x", "source": "t"}]' 'mounts[7].type'
@@ -183,6 +186,10 @@ refused() {
 	run dr --systemd-cgroup create --bundle "$BUNDLE" "$ID"
 	[ "$status" = 1 ]
 	[[ $output == *linux.cgroupsPath*SLICE:PREFIX:NAME* ]]
+	edit '.annotations = {"org.systemd.property.TimeoutStopSec": "soon"}'
+	run dr --systemd-cgroup create --bundle "$BUNDLE" "$ID"
+	[ "$status" = 1 ]
+	[[ $output == *annotations.org.systemd.property.TimeoutStopSec*'"soon"'* ]]
 	creates --no-pivot --bundle "$BUNDLE" "$ID"
 	[ "$status" = 1 ]
 	[[ $output == *pivot* ]]

@@ -59,6 +59,12 @@ options_of() { awk -v p="$1" '$5 == p { o = $6 } END { print o }' <<<"$output"; 
 	[ "$output" = here ]
 }
 
+@test "a relative destination starts at the root of the container" {
+	edit "$(mount_at t/inner tmpfs tmpfs size=1m)" '.root.readonly = false' '.process.cwd = "/tmp"'
+	runs 'grep -c " /t/inner tmpfs " /proc/mounts'
+	[ "$output" = 1 ]
+}
+
 @test "a tmpfs has its size and mode, also a read-only one with something mounted in it" {
 	touch "$TMP/inner"
 	edit "$(mount_at /t tmpfs tmpfs size=1m mode=0700)" "$(mount_at /ro tmpfs tmpfs ro)" "$(mount_at /ro/inner bind "$TMP/inner" bind)" '.root.readonly = false'
@@ -66,6 +72,16 @@ options_of() { awk -v p="$1" '$5 == p { o = $6 } END { print o }' <<<"$output"; 
 	[[ ${lines[0]} == *" 1024 "* ]]
 	[ "${lines[1]}" = 700 ]
 	[[ $output == *"/ro/x: Read-only file system"* && $output == *inner* && $output == *"No space left"* ]]
+}
+
+@test "a remount changes what it names of a mount before it, and is refused where there is none" {
+	edit "$(mount_at /t tmpfs tmpfs size=1m nodev)" "$(mount_at /t tmpfs tmpfs remount size=2m noexec)" "$(mount_at /t none none remount bind ro size=3m)" '.root.readonly = false'
+	runs 'grep " /t " /proc/mounts'
+	[[ $output == *ro,*nodev,noexec*size=2048k* ]]
+	edit '.mounts += [{destination: "/tmp", type: "tmpfs", source: "tmpfs", options: ["remount"]}]'
+	runs true
+	[ "$status" = 1 ]
+	[[ $output == *"mounts["*"(/tmp): nothing is mounted there"* ]]
 }
 
 @test "tmpcopyup starts a tmpfs with what it hides, owners, modes and links included" {

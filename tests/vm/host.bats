@@ -108,6 +108,7 @@ both() { # CLAIM: on Debian 13, and on 12 where it fits
 @test "with --systemd-cgroup a container is a scope of systemd, whose limits outlast a reload and follow an update" {
 	both "with --systemd-cgroup a container is a scope of systemd with its limits"
 	both "its limits outlast a reload of systemd"
+	both "annotations of properties are the scope's"
 	both "update tells systemd of the new limits"
 	both "exec, pause and resume work in the scope"
 	both "a scope that is there already is refused and stays"
@@ -128,4 +129,9 @@ both() { # CLAIM: on Debian 13, and on 12 where it fits
 	said 0 "the client is still served"
 	said 0 "no clock went back between kernels"
 	said 0 "every reply was right"
+}
+
+@test "an ordinary user's limits hold in a cgroup that is delegated to it, and are refused without one" {
+	both "an ordinary user's limits hold in a delegated cgroup"
+	both "without a delegated cgroup a user's limits are refused"
 }

@@ -109,16 +109,27 @@ scope_of() { systemctl show --property=ControlGroup --value davit-one.scope; }
 scope() {
 	mkdir -p /run/bundle && davit-runtime spec --bundle /run/bundle || return 1
 	jq '.process.terminal = false | .process.args = ["/bin/sleep", "1000"] | .root.path = "/var/lib/davit/images/small/rootfs" |
-		.linux.cgroupsPath = "davit-test.slice:davit:one" | .linux.resources += {memory: {limit: 67108864}, pids: {limit: 50}, cpu: {quota: 50000, period: 100000}}' \
+		.linux.cgroupsPath = "davit-test.slice:davit:one" | .linux.resources += {memory: {limit: 67108864}, pids: {limit: 50}, cpu: {quota: 50000, period: 100000, cpus: "0"},
+			unified: {"memory.high": "50331648"}} |
+		.annotations = {"org.systemd.property.TimeoutStopSec": "7", "org.systemd.property.Documentation": "['"'man:one(1)', 'man:two(1)'"']"}' \
 		/run/bundle/config.json >/run/bundle/new && mv /run/bundle/new /run/bundle/config.json
 	rt create --bundle /run/bundle one </dev/null >/run/rt.out 2>&1 || { cat /run/rt.out; return 1; }
 	rt start one && [ "$(scope_of)" = /davit.slice/davit-test.slice/davit-one.scope ] && cgroup=/sys/fs/cgroup$(scope_of) || return 1
-	is memory.max 67108864 && is pids.max 50 && is cpu.max "50000 100000" && [ "$(cat "$cgroup/cgroup.procs")" = "$(rt state one | jq .pid)" ]
+	in_files && [ "$(cat "$cgroup/cgroup.procs")" = "$(rt state one | jq .pid)" ]
 }
+in_files() { is memory.max 67108864 && is memory.high 50331648 && is pids.max 50 && is cpu.max "50000 100000" && is cpuset.cpus 0; }
 claim "with --systemd-cgroup a container is a scope of systemd with its limits" scope
 cgroup=/sys/fs/cgroup$(scope_of)
-kept() { systemctl daemon-reload && is memory.max 67108864 && is pids.max 50 && is cpu.max "50000 100000"; }
+kept() { systemctl daemon-reload && in_files; }
 claim "its limits outlast a reload of systemd" kept
+property() { systemctl show --property="$1" --value davit-one.scope; }
+annotated() {
+	local all
+	all="$(property TimeoutStopUSec), $(property Documentation), $(property AllowedCPUs), $(property MemoryHigh)"
+	all=${all//\"/} # newer versions quote
+	[ "$all" = "7s, man:one(1) man:two(1), 0, 50331648" ] || { echo "$all"; return 1; }
+}
+claim "annotations of properties are the scope's" annotated
 changed() {
 	rt update --memory 32m --pids-limit 20 one && is memory.max 33554432 && is pids.max 20 &&
 		[ "$(systemctl show --property=MemoryMax --value davit-one.scope)" = 33554432 ] && systemctl daemon-reload && is memory.max 33554432
@@ -130,6 +141,51 @@ twice() { ! rt create --bundle /run/bundle two </dev/null >/run/rt.out 2>&1 && g
 claim "a scope that is there already is refused and stays" twice
 ended() { rt delete --force one && ! [ -e "$cgroup" ] && [ "$(systemctl show --property=LoadState --value davit-one.scope)" = not-found ]; }
 claim "nothing is left of the scope of a removed container" ended
+
+# An ordinary user, in a cgroup that systemd has given to it. Its own processes must leave the top of it (cgroups(7), "no internal processes").
+cat >/run/person.sh <<'SCRIPT'
+set -eu
+trap 'echo "line $LINENO: $BASH_COMMAND"' ERR
+top=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)
+if [ "$1" = delegated ]; then mkdir "$top/own" && echo $$ >"$top/own/cgroup.procs"; fi
+rt() { davit-runtime --root /var/tmp/person/state "$@"; }
+is() { local value; value=$(cat "$top/davit/one/$1"); [ "$value" = "$2" ] || { echo "$1 is $value"; exit 1; }; }
+cd /var/tmp/person/bundle
+rt create one </dev/null >/var/tmp/person/out 2>&1 || { cat /var/tmp/person/out; exit 1; }
+rt start one
+is memory.max 67108864
+is pids.max 50
+is cpu.max "50000 100000"
+[ "$(cat "$top/davit/one/cgroup.procs")" = "$(rt state one | jq .pid)" ]
+! rt exec one /bin/sh -c 'for i in $(seq 60); do sleep 100 & done' 2>/dev/null
+grep -q 'max [1-9]' "$top/davit/one/pids.events"
+rt pause one
+is cgroup.freeze 1
+rt resume one
+rt update --memory 32m --pids-limit 20 one
+is memory.max 33554432
+is pids.max 20
+rt events --stats one | jq -e '.data | .memory.usage.limit == 33554432 and .pids.limit == 20'
+rt delete --force one
+[ ! -e "$top/davit/one" ]
+SCRIPT
+as_person() { systemd-run --quiet --wait --pipe --uid=person --setenv=PATH="$PATH" --property="Delegate=$1" /bin/bash /run/person.sh "$2"; }
+person() {
+	echo 'person:x:61234:61234::/:/bin/sh' >>/etc/passwd && echo 'person:x:61234:' >>/etc/group || return 1
+	mkdir -p /var/tmp/person/bundle/rootfs && tar -C /var/tmp/person/bundle/rootfs -xf $here/image.tar && chown -R 61234:61234 /var/tmp/person || return 1
+	setpriv --reuid=61234 --regid=61234 --clear-groups davit-runtime spec --rootless --bundle /var/tmp/person/bundle || return 1
+	jq '.process.terminal = false | .process.args = ["/bin/sleep", "1000"] |
+		.linux.resources = {memory: {limit: 67108864}, pids: {limit: 50}, cpu: {quota: 50000, period: 100000}}' \
+		/var/tmp/person/bundle/config.json >/var/tmp/person/new && cat /var/tmp/person/new >/var/tmp/person/bundle/config.json
+	as_person yes delegated
+}
+claim "an ordinary user's limits hold in a delegated cgroup, which pauses and counts" person
+undelegated() {
+	local said
+	said=$(as_person no none 2>&1) && return 1
+	[[ $said == *linux.resources.memory.limit*"user 61234"*Delegate=yes* ]] || { echo "$said"; return 1; }
+}
+claim "without a delegated cgroup a user's limits are refused with what to do" undelegated
 
 # With the other host, whose kernel is another. A container moves only to a criu that is as new.
 if [ -d $here/criu ]; then
