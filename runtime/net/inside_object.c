@@ -82,7 +82,8 @@ static int push_bytes(struct walk *w, const struct buf *b)
 static bool hops_known(const struct rtattr *a)
 {
 	int left = (int)RTA_PAYLOAD(a);
-	for (struct rtnexthop *h = RTA_DATA(a); RTNH_OK(h, left); left -= (int)RTNH_ALIGN(h->rtnh_len), h = RTNH_NEXT(h)) {
+	/* RTNH_OK looks into what it shall judge. */
+	for (struct rtnexthop *h = RTA_DATA(a); left >= (int)sizeof(*h) && RTNH_OK(h, left); left -= (int)RTNH_ALIGN(h->rtnh_len), h = RTNH_NEXT(h)) {
 		int rest = h->rtnh_len - (int)RTNH_LENGTH(0);
 		for (const struct rtattr *x = RTNH_DATA(h); RTA_OK(x, rest); x = RTA_NEXT(x, rest))
 			if (x->rta_type != RTA_GATEWAY && x->rta_type != RTA_VIA && x->rta_type != RTA_FLOW)
