@@ -1,6 +1,8 @@
-/* Reading and writing descriptors whole, and passing them. Sources: pipe(7), unix(7), poll(2), cmsg(3). */
+/* Reading and writing descriptors whole, and passing them. Sources: pipe(7), unix(7), tcp(7), poll(2), cmsg(3). */
 #include "base/fd.h"
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -211,4 +213,16 @@ ssize_t fd_recv_msg(int sock, void *buf, size_t cap, int *fds, size_t *nfds, str
 	if (nfds)
 		*nfds = came;
 	return n;
+}
+
+void fd_keep_alive(int fd)
+{
+	const struct {
+		int level, name, value;
+	} options[] = {
+		{ SOL_SOCKET, SO_KEEPALIVE, 1 }, { IPPROTO_TCP, TCP_KEEPIDLE, 2 }, { IPPROTO_TCP, TCP_KEEPINTVL, 2 }, { IPPROTO_TCP, TCP_KEEPCNT, 14 }
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		(void)setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(options[i].value));
 }

@@ -33,6 +33,9 @@ char *fd_read_all(int fd, size_t max, size_t *len, struct err *e);
 /* A pipe / seqpacket / stream socket pair, all O_CLOEXEC. 0 or -1. */
 int fd_pipe(int p[2], struct err *e);
 int fd_socketpair(int type, int sv[2], struct err *e);
+/* For a TCP connection that may be silent for long: its end is noticed within half a minute where the other host went away, and 2 s after the network
+ * is back where the other side ended it while nothing passed. */
+void fd_keep_alive(int fd);
 int fd_set_nonblock(int fd, bool on, struct err *e);
 int fd_set_cloexec(int fd, bool on, struct err *e);
 /* A copy of fd, O_CLOEXEC and > 2. */

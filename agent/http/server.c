@@ -1,7 +1,5 @@
 /* libmicrohttpd's callbacks: from a connection to a handler and back. */
 #include "agent/http/server.h"
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,19 +35,6 @@ static int socket_of(struct MHD_Connection *c)
 	return MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 }
 
-/* A peer whose host went away is noticed within half a minute, also by streams that have no limit of idle time. */
-static void keep_alive(int fd)
-{
-	const struct {
-		int level, name, value;
-	} options[] = {
-		{ SOL_SOCKET, SO_KEEPALIVE, 1 }, { IPPROTO_TCP, TCP_KEEPIDLE, 15 }, { IPPROTO_TCP, TCP_KEEPINTVL, 5 }, { IPPROTO_TCP, TCP_KEEPCNT, 3 }
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(options); i++)
-		setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(options[i].value));
-}
-
 static void on_connection(void *arg, struct MHD_Connection *c, void **socket_context, enum MHD_ConnectionNotificationCode code)
 {
 	gnutls_session_t session = session_of(c);
@@ -58,7 +43,7 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **socket_con
 	if (code != MHD_CONNECTION_NOTIFY_STARTED || !session)
 		return;
 	auth_demand_certificate(session);
-	keep_alive(socket_of(c));
+	fd_keep_alive(socket_of(c));
 }
 
 static int authenticate(struct request *r, struct err *e)

@@ -48,6 +48,13 @@ static int set_tls(struct http_request *r, const Davit__MoverJob *job, struct er
 	return 0;
 }
 
+static int keep_alive(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+	(void)arg, (void)purpose;
+	fd_keep_alive(fd);
+	return CURL_SOCKOPT_OK;
+}
+
 int http_request_init(struct http_request *r, const Davit__MoverJob *job, const char *what, struct err *e)
 {
 	memset(r, 0, sizeof(*r));
@@ -69,6 +76,7 @@ int http_request_init(struct http_request *r, const Davit__MoverJob *job, const 
 	curl_easy_setopt(r->curl, CURLOPT_NOPROXY, "*");
 	curl_easy_setopt(r->curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(r->curl, CURLOPT_TCP_NODELAY, 1L);
+	curl_easy_setopt(r->curl, CURLOPT_SOCKOPTFUNCTION, keep_alive);
 	curl_easy_setopt(r->curl, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER);
 	curl_easy_setopt(r->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
 	curl_easy_setopt(r->curl, CURLOPT_CERTINFO, 1L);

@@ -49,17 +49,28 @@ RULES = {
 }
 
 
-def rules(name):
+def rules(name, seconds=lambda r: r.choice([0.3, 2, 5])):
     def strike(x):
         text = RULES[name] % {"source": x.source.letter, "target": x.target.letter}
         chain = "; ".join("add rule bridge fault forward %s" % r for r in text.split("; "))
         x.switch("nft 'add table bridge fault; add chain bridge fault forward { type filter hook forward priority 0; }; %s'" % chain)
-        x.later(x.random.choice([0.3, 2, 5]), lambda: heal(x))
+        x.later(seconds(x.random), lambda: heal(x))
         return "%s of %s to %s" % (name, x.source.name, x.target.name)
 
     def heal(x):
         x.switch("nft delete table bridge fault 2>/dev/null || true")
     return Fault(name, strike, heal)
+
+
+def unheard(side):
+    """A side loses its connections while nothing passes between the hosts: the other side's kernel is not told, now or later."""
+    def strike(x):
+        cut.strike(x)
+        x.on(x.host(side), "ss -K dport = :7440 or sport = :7440")
+        return "cut, and connections of the %s reset" % side
+
+    cut = rules("cut", lambda r: 0.4)
+    return Fault("unheard-" + side, strike, cut.heal)
 
 
 def reset():
@@ -155,6 +166,7 @@ FAULTS = [
     kill("source", "criu", promise=SERVED, moment=("journal", "source", "accepted")), kill("target", "criu", moment=("journal", "source", "frozen")),
     link("source", lambda r: r.choice([0.2, 1, 4])), link("target", lambda r: r.choice([0.2, 1, 4])),
     rules("half-open-up"), rules("half-open-down"), rules("cut"), reset(), slow(), reorder(),
+    unheard("source"), unheard("target"),
     full("source"), full("target"), read_only("source", "agent"), read_only("target", "agent"),
     read_only("source", "containers"), read_only("target", "containers"),
     death("source"), death("target"), cancel(), none(),
