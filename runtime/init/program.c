@@ -41,7 +41,8 @@ static int not_runnable(const char *name, int sys, struct err *e)
 	err_set(e, sys == ENOENT ? ERR_NOT_FOUND : ERR_DENIED, sys, "exec: \"%s\"", name);
 	if (e)
 		snprintf(e->field, sizeof(e->field), "process.args[0]");
-	return err_remedy(e, "name a program of the container by its absolute path, or one in the PATH of process.env");
+	return err_remedy(e, sys == EACCES ? "make it a file that the container's user may execute (chmod +x), or name another program"
+					   : "name a program of the container by its absolute path, or one in the PATH of process.env");
 }
 
 char *init_find_program(const char *name, const struct strv *env, struct err *e)

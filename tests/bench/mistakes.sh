@@ -34,7 +34,7 @@ mistakes() {
 		a namespace is misspelt	.linux.namespaces += [{type: "netwrok"}]
 		a user namespace without mappings	.linux.namespaces += [{type: "user"}]
 		the source of a bind mount is not there	.mounts += [{destination: "/data", type: "bind", source: "/no/such", options: ["rbind"]}]
-		a mount's destination is relative	.mounts += [{destination: "data/../..", type: "tmpfs", source: "tmpfs"}]
+		a mount's destination leaves the root	.mounts += [{destination: "data/../..", type: "tmpfs", source: "tmpfs"}]
 		mount options in one word	.mounts += [{destination: "/data", type: "tmpfs", source: "tmpfs", options: ["ro,nosuid"]}]
 		an unknown file system	.mounts += [{destination: "/data", type: "ext5", source: "none"}]
 		an unknown limit	.process.rlimits = [{type: "RLIMIT_FILES", soft: 10, hard: 10}]
