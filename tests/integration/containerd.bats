@@ -21,6 +21,8 @@ setup() {
 		[debug]
 		address = "$TMP/debug"
 	TOML
+	# Its shim and runc look for criu there.
+	[ ! -x /usr/lib/davit/criu/sbin/criu ] || PATH=/usr/lib/davit/criu/sbin:$PATH
 	containerd --config "$TMP/config.toml" >"$TMP/log" 2>&1 3>&- &
 	SERVER=$!
 	later end_server
@@ -81,6 +83,56 @@ everyday() {
 	theirs=$(everyday || true)
 	[ "$ours" = "$theirs" ] || { diff <(echo "$ours") <(echo "$theirs") || true; cat "$TMP/errors"; false; }
 	[[ $ours == *out*"run: 3"*RUNNING*"in b"*/tmp*"exec: 4"*1000*piped*67108864*PAUSED*RUNNING*stopped* ]] || { echo "$ours"; cat "$TMP/errors"; false; }
+}
+
+once() { # OPTION… -- COMMAND of a shell
+	local options=()
+	while [ "$1" != -- ]; do options+=("$1") && shift; done
+	ctr_do run --rm --runc-binary "$RUNTIME" --rootfs "${options[@]}" "$TMP/rootfs" once /bin/sh -c "PATH=/bin; exec 2>&1; $2"
+	echo "status: $?"
+}
+
+options() {
+	echo from-host >"$TMP/file"
+	once --mount "type=bind,src=$TMP/file,dst=/etc/bound,options=rbind:ro" --device /dev/full --cap-drop CAP_CHOWN --cpus 0.5 --cpu-shares 512 --memory-limit 33554432 --read-only --seccomp \
+		-- 'cat /etc/bound; echo x >/etc/bound; echo x >/new; ls -l /dev/full | cut -c1; grep -E "CapEff|Seccomp:|NoNewPrivs" /proc/self/status; mkdir /tmp/x; exit 3'
+	once --with-ns "network:/proc/$$/ns/net" --allow-new-privs -- 'readlink /proc/self/ns/net; grep NoNewPrivs /proc/self/status'
+	once --privileged --net-host --cgroup "/$NAMESPACE/own" -- 'grep CapEff /proc/self/status; cut -d: -f3 /proc/self/cgroup | grep -o own$ | sort -u; readlink /proc/self/ns/net'
+	# The command stays for a moment: ctr closes its end when it ends, read or not.
+	script -qec "ctr --address $TMP/sock --namespace $NAMESPACE run --rm -t --runc-binary $RUNTIME --rootfs $TMP/rootfs once /bin/sh -c 'PATH=/bin; tty; test -t 1 && echo terminal; sleep 0.5; exit 5'" \
+		/dev/null </dev/null 2>>"$TMP/errors" | sed 's/\^@//g; s/\x00//g'
+	echo "terminal: ${PIPESTATUS[0]}"
+}
+
+@test "options of ctr are as with runc" {
+	local ours theirs
+	command -v script >/dev/null || skip "script is not installed"
+	ours=$(options || true)
+	RUNTIME=$(command -v runc)
+	theirs=$(options || true)
+	[ "$ours" = "$theirs" ] || { diff <(echo "$ours") <(echo "$theirs") || true; cat "$TMP/errors"; false; }
+	[[ $ours == *from-host*Read-only*"status: 3"*net:*"status: 0"*terminal*"terminal: 5"* ]] || { echo "$ours"; false; }
+}
+
+saved() {
+	begin saved
+	ctr_do task checkpoint --image-path "$TMP/images" --exit saved
+	echo "checkpoint: $?"
+	[ -e "$TMP/images/inventory.img" ] && retry is saved STOPPED && echo stopped
+	ctr_do task delete --force saved
+	ctr_do container delete saved
+	rm -rf "$TMP/images"
+}
+
+@test "containerd checkpoints a task as with runc" {
+	local ours theirs
+	command -v criu >/dev/null || skip "criu is not installed"
+	ours=$(saved || true)
+	[ "$ours" = "$(printf '%s\n' 'checkpoint: 0' stopped)" ] || { echo "$ours"; cat "$TMP/errors"; false; }
+	RUNTIME=$(command -v runc)
+	theirs=$(saved || true)
+	[[ $theirs == "checkpoint: 0"* ]] || skip "runc cannot checkpoint with this criu, davit-runtime can"
+	[ "$ours" = "$theirs" ] || { diff <(echo "$ours") <(echo "$theirs") || true; false; }
 }
 
 @test "containerd's shim finds a container of davit-runtime again when containerd was killed" {
