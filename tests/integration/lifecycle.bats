@@ -107,6 +107,30 @@ teardown() { common_teardown; }
 	[ -z "$(dr list --quiet)" ]
 }
 
+@test "starts, kills, deletes and looks at once end in a container that is gone, and each says so in runc's way" {
+	local round n statuses
+	edit "$(args sleep 100)"
+	for round in 1 2 3 4; do
+		creates --bundle "$BUNDLE" "$ID"
+		[ "$status" = 0 ]
+		for n in 1 2 3; do
+			for command in "start $ID" "kill $ID KILL" "delete --force $ID" "state $ID"; do
+				# shellcheck disable=SC2086 # words are several
+				{ dr $command >"$TMP/said.$n.${command%% *}" 2>&1 || echo "failed: $?" >>"$TMP/said.$n.${command%% *}"; } &
+			done
+		done
+		wait
+		dr delete --force "$ID"
+		statuses=$(grep -h '^failed' "$TMP"/said.* | sort -u)
+		[ -z "$statuses" ] || [ "$statuses" = "failed: 1" ] || { tail "$TMP"/said.*; false; }
+		# Deleting what is gone already is no error.
+		! grep -l failed "$TMP"/said.*.delete || { cat "$TMP"/said.*.delete; false; }
+		run dr state "$ID"
+		[[ $output == *"does not exist"* ]]
+		[ -z "$(find /sys/fs/cgroup -path "*/davit-test/$ID")" ]
+	done
+}
+
 @test "signals are given by name, with and without SIG, and by number" {
 	edit "$(args sh -c 'trap "echo usr1" USR1; trap "echo hup" HUP; trap "exit 3" TERM; echo up; while :; do sleep 0.05; done')"
 	begins
