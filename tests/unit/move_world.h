@@ -266,7 +266,7 @@ static inline void settle(struct world *w)
 		if (result != RECOVER_SETTLED && w->t)
 			target_wait(w->t, 50);
 	}
-	if (w->t && !target_wait(w->t, 20000))
+	if (w->t && !target_wait(w->t, 60000))
 		fail_msg("the target does not settle: it is %s", target_record(w->t, &e)->state);
 	target_unref(w->t);
 	w->t = NULL;
