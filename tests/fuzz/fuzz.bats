@@ -7,5 +7,5 @@ setup() {
 }
 
 @test "fuzzers find nothing in their seeds and a few seconds beyond" {
-	FUZZ_SECONDS=${FUZZ_SECONDS:-3} tests/fuzz/run.sh
+	FUZZ_SECONDS=${FUZZ_SECONDS:-2} tests/fuzz/run.sh
 }

@@ -12,7 +12,7 @@ LIBRARIES=(libprotobuf-c jansson libsodium libzstd libxxhash)
 command -v clang >/dev/null || { echo "fuzz: clang is missing: apt-get install clang" >&2; exit 69; }
 
 # The generated code is made by the Makefile, so that there is one way to make it.
-make -s build/lib/libproto.a >/dev/null
+make -s SAN= BUILD=build build/lib/libproto.a >/dev/null
 mkdir -p "$OUT/obj" "$OUT/findings"
 read -ra PKG <<<"$(pkg-config --cflags "${LIBRARIES[@]}")"
 read -ra LIBS <<<"$(pkg-config --libs "${LIBRARIES[@]}")"

@@ -180,8 +180,9 @@ lifecycle() {
 	[[ $OURS == *"sick: 1"*"well: 0"*content*begun*begun*"running"* ]]
 }
 
+# On a tmpfs, which is part of the dump: a container that goes on changes its own files between the dump and the copy that podman takes of them.
 saved() {
-	run_in -d --name c davit-test sh -c 'i=0; while :; do i=$((i+1)); echo $i >/tmp/n.new; mv /tmp/n.new /tmp/n; usleep 20000; done' >/dev/null
+	run_in -d --name c --tmpfs /tmp davit-test sh -c 'i=0; while :; do i=$((i+1)); echo $i >/tmp/n.new; mv /tmp/n.new /tmp/n; usleep 20000; done' >/dev/null
 	retry pod exec c test -s /tmp/n
 	pod container checkpoint --export "$TMP/c.tar" --leave-running c >/dev/null && echo saved
 	pod inspect --format '{{.State.Status}}' c

@@ -1,11 +1,16 @@
 # What the bats files here share: the guests' second disks, running the guests, reading what they said.
 # shellcheck shell=bash
 
-# Whether guests can run here; skips the file if not.
+# Whether guests can run here; if not, data_skip skips each test with the reason.
 data_can() {
-	command -v qemu-system-x86_64 >/dev/null || skip "qemu-system-x86_64 is not installed"
-	! ldd "$DAVIT_BUILD/bin/davitd" | grep -q libasan || skip "the guests have no sanitizer runtime"
+	if ! command -v qemu-system-x86_64 >/dev/null; then
+		export VM_SKIP="qemu-system-x86_64 is not installed"
+	elif ldd "$DAVIT_BUILD/bin/davitd" | grep -q libasan; then
+		export VM_SKIP="the guests have no sanitizer runtime"
+	fi
+	[ -z "${VM_SKIP:-}" ]
 }
+data_skip() { [ -z "${VM_SKIP:-}" ] || skip "$VM_SKIP"; }
 
 data_begin() { # NAME: an empty folder $VM_OUT with certificates
 	VM_OUT=$DAVIT_BUILD/vm/$1
@@ -40,6 +45,7 @@ data_run() { # [ROLE…]: runs these guests (a and b) to their end
 }
 
 data_end() { # what they said stays
+	[ -n "${VM_OUT:-}" ] || return 0
 	rm -rf "$VM_OUT"/*.data "$VM_OUT"/image.tar "$VM_OUT"/a "$VM_OUT"/b
 }
 

@@ -1,5 +1,5 @@
 # What the scripts inside the virtual hosts share; each sources it. The second disk, mounted at $here, holds davit's programs and unit, the image, the
-# certificates and `role`: "a" or "b", which is the host's name and address. A claim is one line: "ok CLAIM" or "not ok CLAIM: WHY".
+# certificates and `role`: "a" or "b", which is the host's name and address. A claim is one line: "ok CLAIM (SECONDS s)" or "not ok CLAIM: WHY".
 # shellcheck shell=bash
 here=/mnt/test
 role=$(cat $here/role)
@@ -7,10 +7,10 @@ export PATH=$here/bin:$PATH
 export DAVIT_HOST=unix:///run/davit/davit.sock
 
 claim() { # CLAIM COMMAND…
-	local what=$1 output
+	local what=$1 output start=$SECONDS
 	shift
 	if output=$("$@" 2>&1); then
-		echo "ok $what"
+		echo "ok $what ($((SECONDS - start)) s)"
 	else
 		echo "not ok $what: $(echo "$output" | tail -3 | tr '\n' ' ')"
 	fi

@@ -4,7 +4,7 @@
 setup_file() {
 	export DAVIT_BUILD=${DAVIT_BUILD:-$BATS_TEST_DIRNAME/../../build}
 	load data
-	data_can
+	data_can || return 0
 	data_begin move
 	"$BATS_TEST_DIRNAME/../lib/image.sh" "$VM_OUT/image.tar" /usr/bin/redis-server "$DAVIT_BUILD/tools/clocks=/bin/clocks"
 	data_disk a trixie guest.sh
@@ -14,6 +14,7 @@ setup_file() {
 
 setup() {
 	load data
+	data_skip
 }
 
 teardown_file() {
