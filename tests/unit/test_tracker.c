@@ -258,14 +258,26 @@ static void receive_until(int sock, struct target *t, struct memory_reader *in, 
 	}
 }
 
+/* One that waits for its device stops only afterwards. */
+static bool is_stopped(pid_t pid)
+{
+	char path[64], line[512];
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	return file_read_line(AT_FDCWD, path, line, sizeof(line), NULL) < 0 || strncmp(strrchr(line, ')'), ") T", 3) == 0;
+}
+
 static void stand_still(pid_t group)
 {
 	size_t before = 0, n = 1;
-	for (int quiet = 0; quiet < 3; quiet = n == before ? quiet + 1 : 0, before = n) {
+	for (int quiet = 0; quiet < 3; before = n) {
 		auto_free pid_t *pids = NULL;
 		kill(-group, SIGSTOP);
 		pause_us(20000);
 		assert_int_equal(pids_of_group(&group, &pids, &n, NULL), 0);
+		quiet = n == before ? quiet + 1 : 0;
+		for (size_t i = 0; i < n; i++)
+			if (!is_stopped(pids[i]))
+				quiet = 0;
 	}
 }
 
