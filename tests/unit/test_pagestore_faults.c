@@ -15,6 +15,14 @@ static bool cut_off(const struct world *w)
 	return n <= 0;
 }
 
+static void connect_again(struct world *w)
+{
+	fd_closep(&w->memory);
+	w->memory = pagestore_attach(w->dir, &w->e);
+	if (w->memory < 0)
+		fail_msg("%s", w->e.msg);
+}
+
 static void after_a_cut_the_next_connection_is_asked_again(void **state)
 {
 	struct world *w = *state;
@@ -25,9 +33,7 @@ static void after_a_cut_the_next_connection_is_asked_again(void **state)
 	assert_int_equal(fetched(w, &n), 101);
 	const uint8_t half[20] = { 1 };
 	assert_int_equal(fd_write_all(w->memory, half, sizeof(half), NULL), 0); /* cut within a record */
-	fd_closep(&w->memory);
-	w->memory = pagestore_attach(w->dir, &w->e);
-	assert_true(w->memory >= 0);
+	connect_again(w);
 	assert_int_equal(fetched(w, &n), 100);
 	put(w, MEMORY_DATA, 100, PAGES - 100, false);
 	assert_int_equal(status_of(task), 0);
@@ -96,6 +102,13 @@ static bool is_there(const struct world *w)
 	return file_exists(AT_FDCWD, path);
 }
 
+static void assert_goes(const struct world *w)
+{
+	for (int i = 0; i < WAIT_MS && is_there(w); i++)
+		poll(NULL, 0, 1);
+	assert_false(is_there(w));
+}
+
 /* Returns when its guard has seen it. */
 static void kill_worker(const struct world *w)
 {
@@ -130,9 +143,7 @@ static void the_end_of_a_connection_is_not_that_of_the_next(void **state)
 	put(w, MEMORY_END, 0, 0, false);
 	while (!has_ended(w))
 		poll(NULL, 0, 1);
-	fd_closep(&w->memory);
-	w->memory = pagestore_attach(w->dir, &w->e);
-	assert_true(w->memory >= 0);
+	connect_again(w);
 	assert_false(has_ended(w));
 	put(w, MEMORY_DATA, 1, PAGES - 1, false);
 	put(w, MEMORY_END, 0, 0, false);
@@ -150,10 +161,7 @@ static void a_killed_worker_has_a_successor_that_loses_nothing(void **state)
 	assert_int_equal(fetched(w, &n), 101);
 	for (int i = 0; i < 3; i++) {
 		kill_worker(w);
-		fd_closep(&w->memory);
-		w->memory = pagestore_attach(w->dir, &w->e);
-		if (w->memory < 0)
-			fail_msg("%s", w->e.msg);
+		connect_again(w);
 		assert_int_equal(fetched(w, &n), 100);
 	}
 	put(w, MEMORY_DATA, 100, PAGES - 100, false);
@@ -177,10 +185,7 @@ static void worker_and_guard_killed_at_once_have_successors_that_lose_nothing(vo
 		assert_int_equal(kill(worker_first ? guard : worker, SIGKILL), 0);
 		while (kill(worker, 0) == 0 || kill(guard, 0) == 0)
 			poll(NULL, 0, 1);
-		fd_closep(&w->memory);
-		w->memory = pagestore_attach(w->dir, &w->e);
-		if (w->memory < 0)
-			fail_msg("%s", w->e.msg);
+		connect_again(w);
 		assert_int_equal(fetched(w, &n), 100);
 	}
 	put(w, MEMORY_DATA, 100, PAGES - 100, false);
@@ -197,9 +202,7 @@ static void a_worker_that_is_killed_when_all_is_given_leaves_no_store_that_stays
 	assert_int_equal(status_of(task), 0);
 	auto_pb(Davit__MemoryStatus) *s = wait_complete(w);
 	kill_worker(w);
-	for (int i = 0; i < WAIT_MS && is_there(w); i++)
-		poll(NULL, 0, 1);
-	assert_false(is_there(w));
+	assert_goes(w);
 }
 
 static void a_successor_ends_with_the_container_as_well(void **state)
@@ -213,9 +216,7 @@ static void a_successor_ends_with_the_container_as_well(void **state)
 	assert_true(worker_soon(w) > 0);
 	assert_int_equal(kill(task, SIGKILL), 0);
 	(void)status_of(task);
-	for (int i = 0; i < WAIT_MS && is_there(w); i++)
-		poll(NULL, 0, 1);
-	assert_false(is_there(w));
+	assert_goes(w);
 }
 
 /* Without its mark a container that is whole would be taken for one whose memory is lost. */
@@ -424,9 +425,7 @@ static void what_is_no_record_ends_the_connection(void **state)
 	const uint8_t bad[MEMORY_RECORD_SIZE] = { MEMORY_REST };
 	assert_int_equal(fd_write_all(w->memory, bad, sizeof(bad), NULL), 0);
 	assert_true(cut_off(w));
-	fd_closep(&w->memory);
-	w->memory = pagestore_attach(w->dir, &w->e);
-	assert_true(w->memory >= 0);
+	connect_again(w);
 }
 
 static void it_ends_with_the_container(void **state)
