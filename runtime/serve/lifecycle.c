@@ -281,13 +281,14 @@ int op_pause(const struct request *r, struct answer *a, struct err *e)
 		return -1;
 	bool waits = str_eq(s->state, "running") && r->msg->pause->hold_network && file_exists(AT_FDCWD, p.network);
 	auto_close int netns = waits ? ns_open(s->pid, NS_NETWORK, &(struct err){ 0 }) : -1;
-	struct backlog b = { .n = 1 };
 	struct err blind = { 0 }; /* then it just tries again */
-	for (int tries = 0; b.n > 0; tries++) {
+	for (int tries = 0;; tries++) {
+		struct backlog b;
 		if (pause_once(r, &p, s, netns, tries == BACKLOG_TRIES, &b, e) < 0)
 			return -1;
-		if (b.n > 0)
-			(void)backlog_wait(netns, b.inodes, b.n, MIN(2 << tries, BACKLOG_WAIT_MS), &blind);
+		if (b.n == 0)
+			break;
+		(void)backlog_wait(netns, b.inodes, b.n, MIN(2 << tries, BACKLOG_WAIT_MS), &blind);
 	}
 	return answer_status(a, r->core, r->name, e);
 }
