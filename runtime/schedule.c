@@ -95,14 +95,24 @@ int schedule_apply(const Davit__OciProcess *p, struct err *e)
 	return 0;
 }
 
+#define WIDTH (8 * sizeof(unsigned long))
+
+bool schedule_cpus_has(const struct schedule_cpus *c, unsigned cpu)
+{
+	return c->bits[cpu / WIDTH] >> cpu % WIDTH & 1;
+}
+
+void schedule_cpus_add(struct schedule_cpus *c, unsigned cpu)
+{
+	c->bits[cpu / WIDTH] |= 1UL << cpu % WIDTH;
+}
+
 static int add_range(struct schedule_cpus *c, unsigned long first, unsigned long last)
 {
-	const unsigned long width = 8 * sizeof(unsigned long);
-
 	if (first > last || last >= SCHEDULE_CPUS_MAX)
 		return -1;
 	for (unsigned long cpu = first; cpu <= last; cpu++)
-		c->bits[cpu / width] |= 1UL << cpu % width;
+		schedule_cpus_add(c, (unsigned)cpu);
 	return 0;
 }
 

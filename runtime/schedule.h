@@ -17,6 +17,8 @@ struct schedule_cpus {
 };
 /* A list of CPUs, "0-3,7", to a set: 0, or -1 where it is no such list. */
 int schedule_cpus_parse(const char *list, struct schedule_cpus *out);
+bool schedule_cpus_has(const struct schedule_cpus *c, unsigned cpu);
+void schedule_cpus_add(struct schedule_cpus *c, unsigned cpu);
 /* Puts the caller on these CPUs only. list NULL: leaves it. field: the member that has the list. */
 int schedule_affinity(const char *list, const char *field, struct err *e);
 /* PER_… of a domain, or -1. */

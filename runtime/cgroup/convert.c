@@ -1,4 +1,5 @@
-/* Numbers of v1, in which the OCI spec speaks, to those of v2. */
+/* Numbers of v1, in which the OCI spec speaks, to those of v2; and lists of numbers. */
+#include <stdio.h>
 #include "runtime/cgroup/internal.h"
 
 /* log2 by squaring, and 2^x by multiplying roots: 40 binary digits, enough for results below 10001, and no libm for one formula. */
@@ -53,4 +54,23 @@ uint64_t weight_of_shares(uint64_t shares)
 uint64_t io_weight_of_blkio(uint64_t weight)
 {
 	return 1 + (weight - 10) * 9999 / 990;
+}
+
+unsigned cgroup_list_read(const char *list, struct schedule_cpus *out)
+{
+	unsigned first, last, end = 0;
+	int n;
+
+	*out = (struct schedule_cpus){ 0 };
+	for (const char *p = list; sscanf(p, "%u%n", &first, &n) == 1; p += *p == ',') {
+		p += n;
+		last = first;
+		if (*p == '-' && sscanf(p, "-%u%n", &last, &n) == 1)
+			p += n;
+		for (; first <= last && last < SCHEDULE_CPUS_MAX; first++) {
+			schedule_cpus_add(out, first);
+			end = MAX(end, first + 1);
+		}
+	}
+	return end;
 }

@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/str.h"
 #include "runtime/cgroup/cgroup.h"
+#include "runtime/schedule.h"
 
 enum controller {
 	CONTROLLER_CPU,
@@ -116,6 +117,9 @@ int resources_apply(const struct cgroup *c, const Davit__OciResources *r, struct
 /* cpu.shares (2..262144, default 1024) to cpu.weight (1..10000, default 100) so that both defaults meet, as runc and crun do since 2025:
  * 10 ^ ((l² + 125 l) / 612 - 7/34) with l = log2(shares), rounded up. */
 uint64_t weight_of_shares(uint64_t shares);
+/* A list of CPUs or memory nodes as the kernel takes and prints it, "0-2,5\n", up to where it is none: unlike schedule_cpus_parse(), which judges a
+ * spec's. Returns the highest number and one. */
+unsigned cgroup_list_read(const char *list, struct schedule_cpus *out);
 /* blkio weight (10..1000) to io.weight (1..10000). */
 uint64_t io_weight_of_blkio(uint64_t weight);
 
@@ -166,7 +170,8 @@ uint64_t report_counter(const struct hierarchy *h, const char *file, const char 
 int report_cpuset(const struct cgroup *c, struct buf *out, struct err *e);
 int report_hugetlb(const struct cgroup *c, struct buf *out, struct err *e);
 int report_blkio(const struct cgroup *c, struct buf *out, struct err *e);
-int report_pressure(const struct hierarchy *h, const char *file, struct buf *out, struct err *e);
+/* …with `comma` before it. */
+int report_pressure(const struct hierarchy *h, const char *file, const char *comma, struct buf *out, struct err *e);
 /* The hierarchy in which processes are listed, frozen and signalled. */
 const struct hierarchy *cgroup_process_hierarchy(const struct cgroup *c);
 /* Sleeps for *us and doubles it up to `max`. False once `deadline` (CLOCK_MONOTONIC, ns) has passed. */

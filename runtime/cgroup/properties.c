@@ -7,7 +7,6 @@
 #include "base/mem.h"
 #include "runtime/cgroup/internal.h"
 
-#define CPU_MAX 8192
 #define DEFAULT_PERIOD_US 100000
 
 static void property_clear(struct property *p)
@@ -57,21 +56,13 @@ static int add_limit(struct properties *out, const char *name, int64_t value, st
 /* "0-2,5" as a mask of bits, the lowest in the first byte. A list that is none is the kernel's to refuse. */
 static int add_mask(struct properties *out, const char *name, const char *list, struct err *e)
 {
-	unsigned first, last;
-	uint8_t mask[CPU_MAX / 8] = { 0 };
-	size_t len = 0;
-	int n;
+	struct schedule_cpus set;
+	uint8_t mask[SCHEDULE_CPUS_MAX / 8] = { 0 };
+	unsigned end = cgroup_list_read(list, &set);
+	size_t len = (end + 7) / 8;
 
-	for (const char *p = list; sscanf(p, "%u%n", &first, &n) == 1; p += *p == ',') {
-		p += n;
-		last = first;
-		if (*p == '-' && sscanf(p, "-%u%n", &last, &n) == 1)
-			p += n;
-		for (; first <= last && last < CPU_MAX; first++) {
-			mask[first / 8] |= (uint8_t)(1U << first % 8);
-			len = MAX(len, first / 8 + 1);
-		}
-	}
+	for (unsigned i = 0; i < end; i++)
+		mask[i / 8] |= (uint8_t)(schedule_cpus_has(&set, i) << i % 8);
 	struct property *p = len ? add(out, name, "ay", e) : NULL;
 	return p ? buf_append(&p->bytes, mask, len, e) : len ? -1 : 0;
 }

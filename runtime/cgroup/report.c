@@ -94,7 +94,7 @@ static int put_cpu(const struct cgroup *c, struct buf *out, struct err *e)
 		       ",\"throttledTime\":%" PRIu64 "}",
 		       kernel, user, periods, throttled, time) < 0)
 		return -1;
-	return report_pressure(h, "cpu.pressure", out, e) < 0 ? -1 : buf_puts(out, "}", e);
+	return report_pressure(h, "cpu.pressure", ",", out, e) < 0 ? -1 : buf_puts(out, "}", e);
 }
 
 /* The lines "key number" of memory.stat as members of one object. */
@@ -159,7 +159,7 @@ static int put_memory(const struct cgroup *c, struct buf *out, struct err *e)
 		       : put_usage_v1(h, out, "usage", "", e) < 0 || put_usage_v1(h, out, "swap", "memsw.", e) < 0 ||
 			     put_usage_v1(h, out, "kernel", "kmem.", e) < 0 || put_usage_v1(h, out, "kernelTCP", "kmem.tcp.", e) < 0)
 		return -1;
-	return put_raw(h, out, e) < 0 || report_pressure(h, "memory.pressure", out, e) < 0 ? -1 : buf_puts(out, "}", e);
+	return put_raw(h, out, e) < 0 || report_pressure(h, "memory.pressure", ",", out, e) < 0 ? -1 : buf_puts(out, "}", e);
 }
 
 static int put_pids(const struct cgroup *c, struct buf *out, struct err *e)

@@ -85,39 +85,34 @@ static int put_v1(const struct hierarchy *h, const char **comma, struct buf *out
 	return 0;
 }
 
-static int put_v2(const struct hierarchy *h, const char **comma, const char *name, const char *read, const char *write, struct buf *out,
-		  struct err *e)
+static int put_v2(const struct hierarchy *h, const char **comma, struct buf *out, struct err *e)
 {
-	auto_buf struct buf list = { 0 };
+	static const struct {
+		const char *key, *op;
+		bool bytes;
+	} keys[] = { { " rbytes=", "Read", true }, { " wbytes=", "Write", true }, { " rios=", "Read", false }, { " wios=", "Write", false } };
+	auto_buf struct buf bytes = { 0 }, ios = { 0 };
 	auto_free char *text = file_read(h->fd, "io.stat", REPORT_TEXT_MAX, NULL, NULL);
 	char *rest = text, *line;
 	struct entry entry;
 
-	while (text && (line = strtok_r(rest, "\n", &rest))) {
-		if (parse_v2(line, read, "Read", &entry) && put_entry(&list, &entry, e) < 0)
-			return -1;
-		if (parse_v2(line, write, "Write", &entry) && put_entry(&list, &entry, e) < 0)
-			return -1;
-	}
-	return put_list(out, comma, name, &list, e);
+	while (text && (line = strtok_r(rest, "\n", &rest)))
+		for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+			if (parse_v2(line, keys[i].key, keys[i].op, &entry) && put_entry(keys[i].bytes ? &bytes : &ios, &entry, e) < 0)
+				return -1;
+	if (put_list(out, comma, "ioServiceBytesRecursive", &bytes, e) < 0 || put_list(out, comma, "ioServicedRecursive", &ios, e) < 0)
+		return -1;
+	return report_pressure(h, "io.pressure", *comma, out, e);
 }
 
 int report_blkio(const struct cgroup *c, struct buf *out, struct err *e)
 {
 	const struct hierarchy *h = cgroup_hierarchy_of(c, CONTROLLER_IO);
-	auto_buf struct buf pressure = { 0 };
 	const char *comma = "";
 
 	if (buf_puts(out, ",\"blkio\":{", e) < 0)
 		return -1;
-	if (h && !h->unified && put_v1(h, &comma, out, e) < 0)
-		return -1;
-	if (h && h->unified &&
-	    (put_v2(h, &comma, "ioServiceBytesRecursive", " rbytes=", " wbytes=", out, e) < 0 ||
-	     put_v2(h, &comma, "ioServicedRecursive", " rios=", " wios=", out, e) < 0 || report_pressure(h, "io.pressure", &pressure, e) < 0))
-		return -1;
-	/* report_pressure() begins with a comma. */
-	if (pressure.len && buf_append(out, (const char *)pressure.data + (*comma ? 0 : 1), pressure.len - (*comma ? 0 : 1), e) < 0)
+	if (h && (h->unified ? put_v2 : put_v1)(h, &comma, out, e) < 0)
 		return -1;
 	return buf_puts(out, "}", e);
 }

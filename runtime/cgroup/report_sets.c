@@ -11,27 +11,21 @@
 #include "base/file.h"
 #include "runtime/cgroup/internal.h"
 
-#define CPU_MAX 65536
-
 /* "0-2,5" as [0,1,2,5]. */
 static int put_list(struct buf *out, const char *name, const char *text, struct err *e)
 {
+	struct schedule_cpus set;
+	unsigned end = cgroup_list_read(text, &set);
 	const char *comma = "";
-	unsigned first, last;
-	int n;
 
 	if (buf_printf(out, e, "\"%s\":[", name) < 0)
 		return -1;
-	for (const char *p = text; sscanf(p, "%u%n", &first, &n) == 1; p += *p == ',') {
-		p += n;
-		last = first;
-		if (*p == '-' && sscanf(p, "-%u%n", &last, &n) == 1)
-			p += n;
-		for (; first <= last && last < CPU_MAX; first++) {
-			if (buf_printf(out, e, "%s%u", comma, first) < 0)
-				return -1;
-			comma = ",";
-		}
+	for (unsigned i = 0; i < end; i++) {
+		if (!schedule_cpus_has(&set, i))
+			continue;
+		if (buf_printf(out, e, "%s%u", comma, i) < 0)
+			return -1;
+		comma = ",";
 	}
 	return buf_puts(out, "]", e);
 }
@@ -135,25 +129,25 @@ int report_hugetlb(const struct cgroup *c, struct buf *out, struct err *e)
 }
 
 /* Lines "some avg10=0.00 avg60=0.00 avg300=0.00 total=0" and "full …". A kernel without PSI has no file, or cannot read it. */
-int report_pressure(const struct hierarchy *h, const char *file, struct buf *out, struct err *e)
+int report_pressure(const struct hierarchy *h, const char *file, const char *comma, struct buf *out, struct err *e)
 {
 	auto_free char *text = h && h->unified ? file_read(h->fd, file, REPORT_TEXT_MAX, NULL, NULL) : NULL;
 	char *rest = text, *line, kind[8];
-	const char *comma = "";
+	const char *next = "";
 	double avg[3];
 	uint64_t total;
 
 	if (!text || !*text)
 		return 0;
-	if (buf_puts(out, ",\"psi\":{", e) < 0)
+	if (buf_printf(out, e, "%s\"psi\":{", comma) < 0)
 		return -1;
 	while ((line = strtok_r(rest, "\n", &rest))) {
 		if (sscanf(line, "%7[a-z] avg10=%lf avg60=%lf avg300=%lf total=%" SCNu64, kind, &avg[0], &avg[1], &avg[2], &total) != 5)
 			continue;
-		if (buf_printf(out, e, "%s\"%s\":{\"avg10\":%.2f,\"avg60\":%.2f,\"avg300\":%.2f,\"total\":%" PRIu64 "}", comma, kind, avg[0], avg[1],
+		if (buf_printf(out, e, "%s\"%s\":{\"avg10\":%.2f,\"avg60\":%.2f,\"avg300\":%.2f,\"total\":%" PRIu64 "}", next, kind, avg[0], avg[1],
 			       avg[2], total) < 0)
 			return -1;
-		comma = ",";
+		next = ",";
 	}
 	return buf_puts(out, "}", e);
 }
